@@ -1,0 +1,78 @@
+"""What the author of a use case writes beside ``use_case.yaml``: four modules with these functions.
+
+``source.py``               ``read(partition)``
+``features.py``             ``views(window)`` and ``labels(window)``
+``feature_definitions.py``  Feast entities, feature views and one feature service of the use case's name
+``expectations.py``         ``suites()``
+``model.py``                ``build(params)``
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import polars as pl
+    from sklearn.base import BaseEstimator
+
+    from include.contract.partitions import Partition
+
+
+class NotThereYet(Exception):
+    """Raised by ``read``: the source has not delivered this partition yet. The run waits and asks again."""
+
+
+class Window(Protocol):
+    """A partition and the accepted rows of its past, as a use case's ``features.py`` reads them.
+
+    Nothing later than the partition can be read through it, so a feature cannot look ahead of its cut-off.
+    """
+
+    @property
+    def partition(self) -> Partition: ...
+
+    def table(self, name: str, *, partitions: int = 1) -> pl.DataFrame:
+        """The rows of a raw table in the last ``partitions`` partitions, this one included.
+
+        Partitions that were never published are absent; a table without any row has its columns and no rows.
+        """
+        ...
+
+
+class Source(Protocol):
+    def read(self, partition: Partition) -> dict[str, pl.DataFrame]:
+        """All raw tables of one partition: what became known from its start until its end, and nothing later.
+
+        A partition in which nothing happened is a fact and returns tables without rows.
+        Raises ``NotThereYet`` where the source has not delivered; any other exception is an error and is retried.
+        """
+        ...
+
+
+class Features(Protocol):
+    def views(self, window: Window) -> dict[str, pl.DataFrame]:
+        """The rows of each feature view as known at the partition's cut-off.
+
+        Columns: the view's join keys, its features, and ``event_timestamp`` (UTC) where it is not the cut-off.
+        """
+        ...
+
+    def labels(self, window: Window) -> pl.DataFrame:
+        """The labels that became known in the partition: the entity's key, ``event_timestamp`` and the label.
+
+        ``event_timestamp`` is that of the entity's row, i.e. the moment for which the prediction was made.
+        """
+        ...
+
+
+class Expectations(Protocol):
+    def suites(self) -> dict[str, list[Any]]:
+        """Great Expectations by raw table. ``meta={"severity": ...}`` says what a failure means: ``batch`` stops
+        the partition, ``row`` sends the row to quarantine, ``warn`` is recorded. Without it: ``batch``."""
+        ...
+
+
+class Model(Protocol):
+    def build(self, params: dict[str, Any]) -> BaseEstimator:
+        """An unfitted scikit-learn estimator that takes a pandas DataFrame of the feature service's columns."""
+        ...

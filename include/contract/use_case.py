@@ -1,0 +1,184 @@
+"""The schema of ``use_case.yaml``: everything that is configured about a use case, with its defaults."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from include.contract.partitions import Cadence, Calendar
+
+Task = Literal["classification", "regression"]
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_duration(value: object) -> object:
+    """``90m``, ``12h``, ``2d``, ``8w`` as a timedelta; other values are left to the schema."""
+    if isinstance(value, str) and value[:-1].isdigit() and value[-1:] in UNITS:
+        return timedelta(**{UNITS[value[-1]]: int(value[:-1])})
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError("expected a number with a unit: m, h, d or w, e.g. 12h or 2d")
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EntityConfig(Strict):
+    """What a prediction is about."""
+
+    view: Name = Field(description="The feature view whose rows are what is predicted.")
+    key: tuple[str, ...] = Field(min_length=1, description="Its join keys.")
+    join_keys: dict[str, str] = Field(
+        default_factory=dict, description="Join keys of other views: the column of the entity view that holds each."
+    )
+
+
+class LabelConfig(Strict):
+    """What is predicted, and how long after the prediction time it is known."""
+
+    name: str
+    delay: Duration = Field(description="After this time nearly all labels are known.")
+
+
+class TrainingConfig(Strict):
+    schedule: str | None = Field(default=None, description="Cron; empty: only on request.")
+    window: Duration | None = Field(default=None, description="Length of history to learn from; empty: all of it.")
+    test: Duration = Field(default=timedelta(days=14), description="The latest stretch, kept for the gate.")
+    minimum_rows: int = Field(default=1000, ge=10, description="Labelled rows needed on the training side.")
+    params: dict[str, float | int | str | bool | None] = Field(default_factory=dict)
+    seed: int = 20130101
+
+
+class Limit(Strict):
+    """A bound on one metric."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Limit:
+        if self.min is None and self.max is None:
+            raise ValueError("a limit needs min or max")
+        return self
+
+
+class ChampionConfig(Strict):
+    """The paired comparison with the champion, over days."""
+
+    metric: str = Field(description="The loss or score on which the two are compared.")
+    margin: float = Field(
+        default=0.0, description="By how much the challenger must be better; negative: how much worse is tolerated."
+    )
+    confidence: float = Field(default=0.9, gt=0.5, lt=1)
+    resamples: int = Field(default=2000, ge=200)
+
+
+class GateConfig(Strict):
+    limits: dict[str, Limit] = Field(min_length=1, description="Absolute limits by metric, on the test stretch.")
+    champion: ChampionConfig
+    minimum_rows: int = Field(default=200, ge=1)
+    minimum_blocks: int = Field(default=7, ge=2, description="Days (partitions) the test stretch must hold.")
+
+
+class DriftConfig(Strict):
+    alpha: float = Field(default=0.01, gt=0, lt=1, description="False discovery rate over the features.")
+    effect: float = Field(default=0.08, gt=0, description="Smallest distance that matters (W1/sd, or TVD).")
+    prediction_effect: float = Field(default=0.1, gt=0, description="The same for the predicted values.")
+
+
+class QualityConfig(Strict):
+    metric: str = Field(description="The metric whose loss counts.")
+    tolerance: float = Field(gt=0, description="By how much it may be worse than promised at the gate.")
+    confidence: float = Field(default=0.9, gt=0.5, lt=1)
+    minimum_rows: int = Field(default=500, ge=1)
+
+
+class MonitoringConfig(Strict):
+    window: Duration = Field(default=timedelta(days=7), description="What is looked at together, up to the partition.")
+    drift: DriftConfig = DriftConfig()
+    quality: QualityConfig
+    incident: float = Field(
+        default=0.05, gt=0, le=1, description="Share of quarantined rows from which on the data is in doubt."
+    )
+
+
+class RetrainingConfig(Strict):
+    """When the monitor asks for a new model."""
+
+    on_quality_loss: bool = True
+    on_prediction_drift: bool = True
+    cooldown: Duration = Field(default=timedelta(days=7), description="Least time between two requests.")
+    minimum_coverage: float = Field(default=0.5, ge=0, le=1, description="Share of labels that must have come.")
+
+
+class ApprovalConfig(Strict):
+    required: bool = False
+    deadline: Duration = timedelta(days=1)
+
+
+class ServingConfig(Strict):
+    threshold: float | None = Field(default=None, description="Classification: the probability that means yes.")
+
+
+class UseCase(Strict):
+    """One use case, as its ``use_case.yaml`` says it."""
+
+    name: Name
+    title: str
+    description: str
+    owners: tuple[str, ...] = Field(min_length=1)
+    tags: tuple[str, ...] = ()
+    task: Task
+    cadence: Cadence = "daily"
+    timezone: str = "UTC"
+    history: int = Field(default=1, ge=1, description="Partitions that the features of one look back on, itself included.")
+    entity: EntityConfig
+    label: LabelConfig
+    slices: tuple[str, ...] = ()
+    training: TrainingConfig = TrainingConfig()
+    gate: GateConfig
+    monitoring: MonitoringConfig
+    retraining: RetrainingConfig = RetrainingConfig()
+    approval: ApprovalConfig = ApprovalConfig()
+    serving: ServingConfig = ServingConfig()
+
+    @property
+    def calendar(self) -> Calendar:
+        return Calendar(self.cadence, self.timezone)
+
+    @property
+    def join_keys(self) -> dict[str, str]:
+        """Every join key of the feature service: the column of the entity view that holds it."""
+        return {key: key for key in self.entity.key} | self.entity.join_keys
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is no IANA time zone; expected e.g. UTC or America/New_York")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> UseCase:
+        from include.contract.metrics import METRICS
+
+        if self.cadence == "hourly" and self.timezone != "UTC":
+            raise ValueError("cadence: hourly partitions are counted in UTC, since a local hour can occur twice")
+        if (self.task == "classification") != (self.serving.threshold is not None):
+            raise ValueError("serving.threshold: a classification needs it, a regression has none")
+        named = {"gate.champion.metric": self.gate.champion.metric, "monitoring.quality.metric": self.monitoring.quality.metric}
+        named |= {f"gate.limits.{name}": name for name in self.gate.limits}
+        for key, metric in named.items():
+            known = sorted(name for name, known in METRICS.items() if known.task == self.task)
+            if metric not in known:
+                raise ValueError(f"{key}: {metric!r} is no metric of a {self.task}; expected one of {', '.join(known)}")
+        return self

@@ -1,0 +1,114 @@
+"""Every setting of the system with its default for one machine, read from the environment.
+
+A variable is the field's name in capitals behind ``EVERGREEN_``: ``EVERGREEN_HOME``, ``EVERGREEN_SERVING_PORT``.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Where things are and how much of the machine they may use."""
+
+    model_config = SettingsConfigDict(env_prefix="EVERGREEN_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=REPOSITORY / "var", description="Everything that a run writes is below it.")
+    use_case_paths: str = Field(
+        default=str(REPOSITORY / "include" / "use_cases"),
+        description=f"Folders that hold use-case folders, separated by {os.pathsep!r}.",
+    )
+    host: str = Field(default="127.0.0.1", description="The address the servers listen on.")
+    airflow_port: int = 8080
+    mlflow_port: int = 5000
+    serving_port: int = 8000
+    threads: int = Field(default=1, ge=1, description="Threads of one task's numeric libraries.")
+    serving_replicas: str = Field(
+        default="", description="Base addresses of the serving replicas, separated by commas; empty: the local one."
+    )
+    mlflow_tracking_uri: str = Field(default="", description="Empty: the local MLflow server.")
+
+    @property
+    def mlflow_uri(self) -> str:
+        return self.mlflow_tracking_uri or f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def airflow_url(self) -> str:
+        return f"http://{self.host}:{self.airflow_port}"
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """Base addresses of the serving replicas."""
+        named = tuple(address.strip().rstrip("/") for address in self.serving_replicas.split(",") if address.strip())
+        return named or (f"http://{self.host}:{self.serving_port}",)
+
+    @property
+    def use_case_folders(self) -> tuple[Path, ...]:
+        return tuple(Path(path) for path in self.use_case_paths.split(os.pathsep) if path)
+
+    @property
+    def data_repository(self) -> Path:
+        """The bare git repository whose commits are the data revisions."""
+        return self.home / "data" / "repository.git"
+
+    @property
+    def dvc_remote(self) -> Path:
+        return self.home / "data" / "remote"
+
+    @property
+    def dvc_cache(self) -> Path:
+        return self.home / "data" / "cache"
+
+    @property
+    def work(self) -> Path:
+        """Scratch space of running tasks, on the same file system as the stores."""
+        return self.home / "work"
+
+    @property
+    def features(self) -> Path:
+        return self.home / "features"
+
+    @property
+    def offline_store(self) -> Path:
+        return self.features / "offline"
+
+    @property
+    def labels(self) -> Path:
+        return self.home / "labels"
+
+    @property
+    def training(self) -> Path:
+        return self.home / "training"
+
+    @property
+    def predictions(self) -> Path:
+        return self.home / "predictions"
+
+    @property
+    def monitoring(self) -> Path:
+        return self.home / "monitoring"
+
+    @property
+    def decisions(self) -> Path:
+        return self.home / "decisions"
+
+    @property
+    def mlflow(self) -> Path:
+        return self.home / "mlflow"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process. Tests that change the environment call ``get_settings.cache_clear()``."""
+    return Settings()
