@@ -1,0 +1,125 @@
+"""Computes the features and labels of a run's partitions and writes them to the offline store, partition by partition."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from include.contract.loading import Folder
+from include.contract.partitions import Partition
+from include.features import store
+from include.features.store import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from include.features.window import History
+from include.files import replacing
+from include.settings import get_settings
+
+log = logging.getLogger(__name__)
+
+LABEL = "label"
+KNOWN_AT = "known_at"
+INSTANT = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What a run wrote."""
+
+    revision: str
+    definition_hash: str
+    views: dict[str, int]
+    labels: int
+
+
+def view_file(use_case: str, view: str, partition: str) -> Path:
+    return get_settings().offline_store / use_case / view / f"{partition}.parquet"
+
+
+def label_file(use_case: str, partition: str) -> Path:
+    return get_settings().labels / use_case / f"{partition}.parquet"
+
+
+def compute(use_case: Folder, partitions: list[Partition], revision: str) -> Computed:
+    """Compute every view and the labels of each partition as known at its cut-off."""
+    config = use_case.config
+    definition = store.ensure_applied(use_case)
+    history = History(config.name, config.calendar, revision, partitions, past=config.history - 1)
+    written: dict[str, int] = {}
+    labels = 0
+    for number, partition in enumerate(partitions, 1):
+        window = history.window(partition)
+        views = use_case.features.views(window)
+        if config.entity.view not in views:
+            raise ValueError(
+                f"{use_case.path / 'features.py'}: views() returned {sorted(views)} without {config.entity.view!r}"
+            )
+        for view, frame in views.items():
+            stamped = _stamp(frame, partition)
+            _write(stamped, view_file(config.name, view, partition.key), revision)
+            written[view] = written.get(view, 0) + stamped.height
+        labelled = _labels(use_case, use_case.features.labels(window), partition)
+        _write(labelled, label_file(config.name, partition.key), revision)
+        labels += labelled.height
+        log.info("computed %s (%d of %d): %d labels", partition.key, number, len(partitions), labelled.height)
+    return Computed(revision, definition, written, labels)
+
+
+def materialize(use_case: Folder, partitions: list[Partition]) -> None:
+    """Bring what was computed into the online store."""
+    names = store.view_names(store.open_store(), use_case.config.name)
+    start, end = partitions[0].start, partitions[-1].end
+    store.materialize(use_case.config.name, names, start, end)
+
+
+def read_labels(use_case: str, keys: Iterable[str]) -> pl.DataFrame:
+    """The labels that became known in these partitions; a label that was corrected later counts as corrected."""
+    paths = [path for path in (label_file(use_case, key) for key in keys) if path.is_file()]
+    if not paths:
+        raise FileNotFoundError(f"{label_file(use_case, '*')}: no labels yet; `{use_case}.features` writes them")
+    frame = pl.concat([pl.read_parquet(path) for path in paths], how="vertical")
+    keys_of_a_label = [name for name in frame.columns if name not in (LABEL, KNOWN_AT)]
+    return frame.sort(KNOWN_AT, maintain_order=True).unique(keys_of_a_label, keep="last", maintain_order=True)
+
+
+def read_entities(use_case: Folder, keys: Iterable[str]) -> pl.DataFrame:
+    """The rows to predict in these partitions: the entity's key, all join keys and ``event_timestamp``."""
+    config = use_case.config
+    columns = [pl.col(column).alias(key) for key, column in config.join_keys.items()]
+    paths = [view_file(config.name, config.entity.view, key) for key in keys]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"{missing[0]}: not computed; `{config.name}.features` writes it")
+    return pl.concat([pl.read_parquet(path).select(*columns, EVENT_TIMESTAMP) for path in paths], how="vertical")
+
+
+def _stamp(frame: pl.DataFrame, partition: Partition) -> pl.DataFrame:
+    """Add the times at which the rows hold and were known, where the author gives none: the cut-off, at once known."""
+    cutoff = pl.lit(partition.cutoff, dtype=INSTANT)
+    event = pl.col(EVENT_TIMESTAMP).cast(INSTANT) if EVENT_TIMESTAMP in frame.columns else cutoff
+    created = pl.col(CREATED_TIMESTAMP).cast(INSTANT) if CREATED_TIMESTAMP in frame.columns else event
+    stamped = frame.with_columns(event.alias(EVENT_TIMESTAMP), created.alias(CREATED_TIMESTAMP))
+    if stamped.height and stamped[EVENT_TIMESTAMP].max() > partition.cutoff:  # type: ignore[operator]
+        raise ValueError(f"features of partition {partition.key} are dated later than its cut-off")
+    return stamped
+
+
+def _labels(use_case: Folder, frame: pl.DataFrame, partition: Partition) -> pl.DataFrame:
+    config = use_case.config
+    columns = [*config.entity.key, EVENT_TIMESTAMP, config.label.name]
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise ValueError(f"{use_case.path / 'features.py'}: labels() lacks the columns {missing}")
+    return frame.select(
+        *config.entity.key,
+        pl.col(EVENT_TIMESTAMP).cast(INSTANT),
+        pl.col(config.label.name).cast(pl.Float64).alias(LABEL),
+        pl.lit(partition.cutoff, dtype=INSTANT).alias(KNOWN_AT),
+    ).filter(pl.col(LABEL).is_not_null() & pl.col(LABEL).is_not_nan())
+
+
+def _write(frame: pl.DataFrame, path: Path, revision: str) -> None:
+    with replacing(path) as temporary:
+        frame.write_parquet(temporary, metadata={"data_revision": revision})

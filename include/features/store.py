@@ -1,0 +1,112 @@
+"""The Feast feature store: its definitions, its contents offline and online, and what is asked of it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from include.contract.loading import Folder, load_use_cases
+from include.settings import REPOSITORY, get_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from feast import FeatureStore
+
+log = logging.getLogger(__name__)
+
+FEATURE_REPO = REPOSITORY / "feature_repo"
+HASH_TAG = "definition_hash"
+EVENT_TIMESTAMP = "event_timestamp"
+CREATED_TIMESTAMP = "created_timestamp"
+
+
+def open_store() -> FeatureStore:
+    """The feature store that ``feature_repo/feature_store.yaml`` describes."""
+    from feast import FeatureStore
+
+    os.environ["EVERGREEN_FEATURES"] = str(get_settings().features)
+    return FeatureStore(repo_path=str(FEATURE_REPO))
+
+
+def definition_hash(use_case: Folder) -> str:
+    """The hash of what defines the features: the code that computes them and their Feast definitions."""
+    digest = hashlib.sha256()
+    for name in ("features.py", "feature_definitions.py"):
+        digest.update((use_case.path / name).read_bytes())
+    return digest.hexdigest()
+
+
+def definitions(use_case: Folder) -> list[Any]:
+    """The Feast objects of a use case: entities, feature views and the feature service of its name."""
+    from feast import Entity, FeatureService, FeatureView
+    from feast.on_demand_feature_view import OnDemandFeatureView
+
+    module = use_case.module("feature_definitions")
+    kinds = (Entity, FeatureView, OnDemandFeatureView, FeatureService)
+    found = {(type(each).__name__, each.name): each for each in vars(module).values() if isinstance(each, kinds)}
+    services = [each for each in found.values() if isinstance(each, FeatureService)]
+    if [service.name for service in services] != [use_case.config.name]:
+        raise ValueError(
+            f"{use_case.path / 'feature_definitions.py'}: needs exactly one FeatureService, "
+            f"named {use_case.config.name!r}; found {[service.name for service in services]}"
+        )
+    services[0].tags = {**(services[0].tags or {}), HASH_TAG: definition_hash(use_case)}
+    return list(found.values())
+
+
+def apply() -> None:
+    """Make the store know the definitions of all use cases."""
+    get_settings().features.mkdir(parents=True, exist_ok=True)
+    objects = [each for use_case in load_use_cases().values() for each in definitions(use_case)]
+    open_store().apply(objects)
+
+
+def ensure_applied(use_case: Folder) -> str:
+    """Apply the definitions of a use case where the store has others, and return their hash."""
+    from feast.errors import FeastObjectNotFoundException
+
+    store, wanted = open_store(), definition_hash(use_case)
+    try:
+        service = store.get_feature_service(use_case.config.name)
+        known = (service.tags or {}).get(HASH_TAG)
+    except FeastObjectNotFoundException:
+        known = None
+    if known != wanted:
+        log.info("applying the feature definitions %s of %s", wanted[:12], use_case.config.name)
+        store.apply(definitions(use_case))
+    return wanted
+
+
+def view_names(store: FeatureStore, use_case: str) -> list[str]:
+    """The feature views behind a use case's feature service that are stored (not computed on demand)."""
+    stored = {view.name for view in store.list_batch_feature_views()}
+    projections = store.get_feature_service(use_case).feature_view_projections
+    return [projection.name for projection in projections if projection.name in stored]
+
+
+def materialize(use_case: str, views: Sequence[str], start: datetime, end: datetime) -> None:
+    """Bring the newest values of ``[start, end]`` into the online store."""
+    open_store().materialize(start_date=start, end_date=end, feature_views=list(views))
+    log.info("materialized %s from %s to %s", ", ".join(views), start.isoformat(), end.isoformat())
+
+
+def feature_names(store: FeatureStore, use_case: str) -> list[str]:
+    """The columns of the feature service, in its order."""
+    service = store.get_feature_service(use_case)
+    return [
+        feature.name for projection in service.feature_view_projections for feature in projection.features
+    ]
+
+
+def historical(store: FeatureStore, use_case: str, entities: pd.DataFrame) -> pd.DataFrame:
+    """The point-in-time join: for each row its features as known at its ``event_timestamp``, rows and order kept."""
+    joined: pd.DataFrame = store.get_historical_features(
+        entity_df=entities, features=store.get_feature_service(use_case)
+    ).to_df()
+    if len(joined) != len(entities):
+        raise RuntimeError(f"{use_case}: the point-in-time join returned {len(joined)} rows for {len(entities)}")
+    return joined
