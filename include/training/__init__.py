@@ -1,0 +1,1 @@
+"""Turns labelled history into a candidate: training set, fit, evaluation, model card, registration."""
