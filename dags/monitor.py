@@ -1,0 +1,48 @@
+"""Monitoring: one DAG a use case watches the champion and asks for a new model when that has a cause."""
+
+from typing import Any
+
+from airflow.sdk import PartitionedAssetTimetable, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.contract.loading import Folder, discover_use_cases
+from include.orchestration import assets, run
+from include.orchestration.stage import range_params, stage_dag
+
+DOC = """Joins predictions to the labels that have come, measures quality and drift, reports, decides on retraining.
+
+Runs when predictions are published. Realized quality decides, a drift of the predictions warns early; a drift of
+features explains and never asks for a new model by itself.
+"""
+
+
+def build(use_case: Folder) -> None:
+    name = use_case.config.name
+    predictions, request = assets.predictions(name), assets.retraining_request(name)
+    schedule = PartitionedAssetTimetable(assets=predictions)
+    with stage_dag(use_case, "monitor", doc=DOC, schedule=schedule, params=range_params(use_case)):
+
+        @task
+        def observe(run_id: str) -> dict[str, Any]:
+            from include.monitoring import monitor
+
+            observed = monitor.observe(use_case, run.partitions(use_case), origin=run_id)
+            if observed is None:
+                raise AirflowSkipException(f"{name} has no champion to watch")
+            return observed.decision.to_dict()
+
+        @task(outlets=[request])
+        def request_retraining(decision: dict[str, Any], outlet_events: Any) -> None:
+            if decision["action"] != "retrain":
+                raise AirflowSkipException("; ".join(decision["reasons"]))
+            outlet_events[request].extra = {
+                "until": decision["partition"],
+                "reason": f"{decision['trigger']}: {'; '.join(decision['reasons'])}",
+                "decision_id": decision["evidence_id"],
+            }
+
+        request_retraining(observe())
+
+
+for _use_case in discover_use_cases().found.values():
+    build(_use_case)

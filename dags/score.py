@@ -1,0 +1,41 @@
+"""Batch scoring: one DAG a use case predicts what a partition's features announce."""
+
+from typing import Any
+
+from airflow.sdk import PartitionedAssetTimetable, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.contract.loading import Folder, discover_use_cases
+from include.orchestration import assets, run
+from include.orchestration.stage import range_params, stage_dag
+
+DOC = """Predicts with the champion for every entity row of a partition and logs the predictions.
+
+Runs when features are published; skips while there is no champion. Doing it again replaces the partition's
+predictions by those of today's champion.
+"""
+
+
+def build(use_case: Folder) -> None:
+    name = use_case.config.name
+    features, predictions = assets.features(name), assets.predictions(name)
+    schedule = PartitionedAssetTimetable(assets=features)
+    with stage_dag(use_case, "score", doc=DOC, schedule=schedule, params=range_params(use_case)):
+
+        @task(outlets=[predictions])
+        def score() -> dict[str, Any]:
+            from include.serving import batch
+
+            partitions = run.partitions(use_case)
+            scored = batch.score(use_case, partitions)
+            if scored is None:
+                raise AirflowSkipException(f"{name} has no champion yet; {name}.train and {name}.promote make one")
+            ids = {"model_version": scored.model_version, "rows": scored.rows}
+            run.publish_event(predictions, partitions, **ids)
+            return ids
+
+        score()
+
+
+for _use_case in discover_use_cases().found.values():
+    build(_use_case)

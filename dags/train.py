@@ -1,0 +1,79 @@
+"""Training: one DAG a use case turns labelled history into a candidate."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, task
+
+from include.contract.loading import Folder, discover_use_cases
+from include.orchestration import assets, run
+from include.orchestration.stage import TRAINING_POOL, stage_dag
+
+DOC = """Fits a model on labelled history, evaluates it on later time, logs it to MLflow and registers a candidate.
+
+Runs on its schedule, when the monitor asks for it, or by hand with parameters. The candidate then goes to the gate.
+"""
+
+
+def params(use_case: Folder) -> dict[str, Param]:
+    window = use_case.config.training.window
+    known = "all of the history" if window is None else f"{window.days} days"
+    return {
+        "until": Param(
+            None,
+            type=["null", "string"],
+            title="Learn until",
+            description="Key of the last partition to use. Empty: the newest that was published.",
+        ),
+        "window": Param(
+            None,
+            type=["null", "string"],
+            pattern="^[0-9]+[hdw]$",
+            title="Length of history",
+            description=f"How far back from the test stretch to learn, e.g. 8w or 90d. Empty: {known}.",
+        ),
+        "model_params": Param({}, type="object", title="Model parameters", description="Override those of the file."),
+        "reason": Param("by hand", type="string", title="Reason", description="Is kept with the model version."),
+    }
+
+
+def build(use_case: Folder) -> None:
+    config = use_case.config
+    request, candidate = assets.retraining_request(config.name), assets.candidate(config.name)
+    schedule: Any = [request]
+    if config.training.schedule:
+        timetable = CronTriggerTimetable(config.training.schedule, timezone=config.timezone)
+        schedule = AssetOrTimeSchedule(timetable=timetable, assets=[request])
+    with stage_dag(use_case, "train", doc=DOC, schedule=schedule, params=params(use_case)):
+
+        @task
+        def build_training_set(params: dict[str, Any]) -> dict[str, Any]:
+            from include.training import train
+
+            asked = run.event_extra(request)
+            return train.prepare(
+                use_case,
+                until=asked.get("until") or params["until"],
+                window=params["window"],
+                reason=asked.get("reason") or params["reason"],
+            )
+
+        @task(pool=TRAINING_POOL, execution_timeout=timedelta(hours=6))
+        def fit(prepared: dict[str, Any], params: dict[str, Any]) -> str:
+            from include.training import train
+
+            return train.fit(use_case, prepared, params["model_params"])
+
+        @task(outlets=[candidate])
+        def register(mlflow_run_id: str, outlet_events: Any) -> int:
+            from include.training import train
+
+            version = train.register(use_case, mlflow_run_id)
+            outlet_events[candidate].extra = {"version": version.version, "run_id": version.run_id}
+            return version.version
+
+        register(fit(build_training_set()))
+
+
+for _use_case in discover_use_cases().found.values():
+    build(_use_case)

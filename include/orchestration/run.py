@@ -1,0 +1,42 @@
+"""What a task reads from its run: the partitions it treats, and the ids that the triggering event carries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Asset, get_current_context
+
+from include.contract.loading import Folder
+from include.contract.partitions import Partition, span_key
+
+
+class NoPartitionError(ValueError):
+    """The run says neither by its key nor by its parameters what it is to treat."""
+
+
+def partitions(use_case: Folder) -> list[Partition]:
+    """The partitions of this run: its partition key, or the range that was given by hand."""
+    context: Any = get_current_context()
+    key = context["dag_run"].partition_key
+    if key is None:
+        start, end = context["params"].get("start"), context["params"].get("end")
+        if not start:
+            raise NoPartitionError("the run has no partition key; give the parameter 'start' (and 'end' for a range)")
+        key = f"{start}/{end}" if end and end != start else start
+    return use_case.config.calendar.parse(key)
+
+
+def publish_event(asset: Asset, treated: list[Partition], **extra: Any) -> None:
+    """Attach the ids to the asset's event, and the key where the run itself carries none."""
+    context: Any = get_current_context()
+    event = context["outlet_events"][asset]
+    event.extra = extra
+    if context["dag_run"].partition_key is None:
+        event.add_partitions(span_key(treated))
+
+
+def event_extra(asset: Asset) -> dict[str, Any]:
+    """The ids that the newest triggering event carries; empty for runs that no event triggered."""
+    context: Any = get_current_context()
+    events = context["triggering_asset_events"].get(asset) or []
+    return dict(events[-1].extra) if events else {}

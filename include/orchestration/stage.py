@@ -1,0 +1,54 @@
+"""The shape that all stages' DAGs share."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param
+
+from include.contract.loading import Folder
+
+TRAINING_POOL = "training"
+REGISTRY_POOL = "registry"
+POOLS = {TRAINING_POOL: "fits of models: heavy on the machine", REGISTRY_POOL: "changes of what is in production"}
+
+
+def stage_dag(use_case: Folder, stage: str, *, doc: str, schedule: Any = None, **options: Any) -> DAG:
+    """The DAG ``<use case>.<stage>``.
+
+    No catch-up: a day that was missed is ingested by hand as a range, in one run. One run at a time, so that days
+    are treated in order. Failed tasks are tried again after 10 s, 20 s, ...
+    """
+    config = use_case.config
+    return DAG(
+        dag_id=f"{config.name}.{stage}",
+        dag_display_name=f"{config.name} · {stage}",
+        description=doc.strip().splitlines()[0],
+        doc_md=f"{doc.strip()}\n\n**{config.title}** ({config.name}): {config.description.strip()}\n",
+        schedule=schedule,
+        catchup=False,
+        max_active_runs=1,
+        tags=["evergreen", config.name, stage, *config.tags],
+        default_args={
+            "owner": config.owners[0],
+            "retries": 2,
+            "retry_delay": timedelta(seconds=10),
+            "retry_exponential_backoff": True,
+            "max_retry_delay": timedelta(minutes=5),
+            "execution_timeout": timedelta(hours=1),
+        },
+        **options,
+    )
+
+
+def range_params(use_case: Folder) -> dict[str, Param]:
+    """The form for a range of partitions."""
+    example = {"hourly": "2013-01-07T05", "daily": "2013-01-07", "weekly": "2013-01-07 (a Monday)"}
+    hint = f"Key of a {use_case.config.cadence} partition, e.g. {example[use_case.config.cadence]}."
+    return {
+        "start": Param(None, type=["null", "string"], title="First partition", description=hint),
+        "end": Param(
+            None, type=["null", "string"], title="Last partition", description=f"{hint} Empty: only the first."
+        ),
+    }
