@@ -51,18 +51,19 @@ def build(use_case: Folder) -> None:
             from include.training import train
 
             asked = run.event_extra(request)
-            return train.prepare(
+            prepared = train.prepare(
                 use_case,
                 until=asked.get("until") or params["until"],
                 window=params["window"],
                 reason=asked.get("reason") or params["reason"],
             )
+            return prepared.to_dict()
 
         @task(pool=TRAINING_POOL, execution_timeout=timedelta(hours=6))
-        def fit(prepared: dict[str, Any], params: dict[str, Any]) -> str:
+        def fit(prepared: dict[str, Any], params: dict[str, Any], run_id: str) -> str:
             from include.training import train
 
-            return train.fit(use_case, prepared, params["model_params"])
+            return train.fit(use_case, train.Prepared.from_dict(prepared), params["model_params"], origin=run_id)
 
         @task(outlets=[candidate])
         def register(mlflow_run_id: str, outlet_events: Any) -> int:

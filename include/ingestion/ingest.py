@@ -19,7 +19,7 @@ from include.contract.loading import Folder
 from include.contract.partitions import Partition, span_key
 from include.files import link_tree, read_json, replacing, write_json
 from include.ingestion import versions
-from include.ingestion.validation import RefusedBatchError, Validation, validate
+from include.ingestion.validation import REASON, RefusedBatchError, Validation, validate
 from include.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def check(use_case: Folder, partitions: list[Partition]) -> dict[str, int]:
         for result in validation.warnings:
             log.warning("%s %s: %s: %s", partition.key, result.table, result.name, result.observed or result.unexpected)
         for name, frame in validation.quarantined.items():
-            for reason in frame["quarantine_reason"]:
+            for reason in frame[REASON]:
                 reasons[f"{name}: {reason}"] += 1
                 log.warning("%s %s: a row is quarantined: %s", partition.key, name, reason)
     return dict(reasons)
@@ -97,6 +97,16 @@ def publish(use_case: Folder, partitions: list[Partition]) -> Ingested:
         shutil.rmtree(_folder(use_case, "landed", partition), ignore_errors=True)
     log.info("published %s as revision %s: %s", key, revision[:12], dict(counts))
     return Ingested(revision, key, counts["landed"], counts["accepted"], counts["quarantined"])
+
+
+def quarantined(use_case: Folder, keys: list[str], revision: str) -> dict[str, int]:
+    """The number of quarantined rows of these partitions by table and reason."""
+    reasons: Counter[str] = Counter()
+    for files in versions.files(use_case.config.name, revision, keys).values():
+        for name, path in files.items():
+            if name.startswith(f"{QUARANTINE}/"):
+                reasons.update(f"{Path(name).stem}: {reason}" for reason in pl.read_parquet(path)[REASON])
+    return dict(reasons)
 
 
 def _stage(folder: Path, validation: Validation) -> None:

@@ -29,6 +29,7 @@ def stage_dag(use_case: Folder, stage: str, *, doc: str, schedule: Any = None, *
         schedule=schedule,
         catchup=False,
         max_active_runs=1,
+        is_paused_upon_creation=False,
         tags=["evergreen", config.name, stage, *config.tags],
         default_args={
             "owner": config.owners[0],

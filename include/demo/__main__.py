@@ -1,0 +1,140 @@
+"""``python -m include.demo [USE_CASE]``: runs the scenario of a use case against the running system."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from include.contract.loading import Folder, load_use_case
+from include.demo.scenario import Scenario
+from include.demo.steps import Tour
+from include.demo.summary import as_json, closing, columns, expectations, week_header, week_line
+from include.files import write_json
+from include.ingestion import ingest, versions
+from include.local.airflow_client import AirflowClient, AirflowError
+from include.local.environment import load_env_file
+from include.settings import get_settings
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m include.demo", description=__doc__)
+    parser.add_argument("use_case", nargs="?", default="flight_delay")
+    options = parser.parse_args()
+    load_env_file()
+    settings = get_settings()
+    use_case = load_use_case(options.use_case)
+    scenario = Scenario.read(use_case.path)
+    if versions.pointers(use_case.config.name, versions.head()):
+        print(f"demo: {use_case.config.name} has data already; `make clean` removes it, then the demo can run again")
+        return 1
+    started = time.monotonic()
+    with AirflowClient.of(settings) as airflow:
+        tour = Tour(use_case, airflow, settings)
+        try:
+            run(tour, scenario)
+        except AirflowError as error:
+            print(f"demo: {error}", file=sys.stderr)
+        tour.journal.seconds["in all"] = round(time.monotonic() - started, 1)
+        happened = expectations(tour.journal, scenario)
+    write_json(settings.home / "demo" / "summary.json", as_json(tour.journal, happened))
+    print(closing(tour.journal, happened))
+    print(f"\nThe demo took {time.monotonic() - started:.0f} s. Its summary: {settings.home / 'demo' / 'summary.json'}")
+    _where_to_look(use_case)
+    return 0 if all(happened.values()) else 1
+
+
+def run(tour: Tour, scenario: Scenario) -> None:
+    """From raw data to a champion, through the weeks, and back and forth once."""
+    print(f"demo: {tour.use_case.config.title}", flush=True)
+    with tour.step(f"ingest {scenario.bootstrap} as one run, compute features"):
+        tour.ingest(scenario.bootstrap)
+    with tour.step("train, judge without a champion, stage, promote, verify"):
+        tour.promote(tour.train({"until": scenario.bootstrap.rpartition("/")[2], "reason": "bootstrap"}))
+    with tour.step("one prediction over REST"):
+        answer = tour.predict(_an_entity(tour.use_case, scenario.bootstrap))
+    print(f"    {_in_words(answer)}", flush=True)
+    for number, span in enumerate(scenario.spans):
+        _week(tour, span, header=number == 0)
+    with tour.step(f"a challenger by hand, from {scenario.challenger.window} of history only"):
+        asked = {"window": scenario.challenger.window, "reason": scenario.challenger.reason}
+        verdict = tour.promote(tour.train({**asked, "until": scenario.spans[-1].rpartition("/")[2]}))
+    print(f"    version {verdict['version']} is {verdict['outcome']}: {'; '.join(verdict['reasons'])}", flush=True)
+    with tour.step("roll back to the previous version"):
+        back = tour.rollback("demo: is the way back open?")
+    with tour.step("and forward again"):
+        forward = tour.rollback("demo: and forward again")
+    print(f"    serving answered with version {back}, then with version {forward}", flush=True)
+    _walk_back(tour, scenario)
+
+
+def _week(tour: Tour, span: str, *, header: bool) -> None:
+    started = time.monotonic()
+    _, features = tour.ingest(span)
+    week, monitor = tour.watch(span, features)
+    if header:
+        print(week_header(columns(week.metrics)), flush=True)
+    if week.decision == "retrain":
+        verdict = tour.promote(tour.follow("train", monitor))
+        week.outcome = f"-> version {verdict['version']} {verdict['outcome']}"
+    tour.journal.seconds[span] = round(time.monotonic() - started, 1)
+    print(f"{week_line(week)}  {tour.journal.seconds[span]:.0f} s", flush=True)
+
+
+def _an_entity(use_case: Folder, span: str) -> dict[str, Any]:
+    """The key of one of the entities that are to be predicted at the end of a span."""
+    from include.features.compute import read_entities
+
+    last = use_case.config.calendar.parse(span)[-1]
+    rows = read_entities(use_case, [last.key])
+    return rows.select(use_case.config.entity.key).sort(use_case.config.entity.key).row(rows.height // 2, named=True)
+
+
+def _in_words(answer: dict[str, Any]) -> str:
+    first, model = answer["predictions"][0], answer["model"]
+    return f"{first['entity']}: {first['prediction']:.3f} by version {model['version']} (request {answer['request_id']})"
+
+
+def _walk_back(tour: Tour, scenario: Scenario) -> None:
+    """From a request to the bytes: the ids that each thing carries of what it came from."""
+    from include.registry import models
+
+    answer = tour.journal.prediction
+    version = models.get(tour.name, int(answer["model"]["version"]))
+    revision = version.data_revision
+    keys = list(versions.pointers(tour.name, versions.head()))
+    tour.journal.quarantined = ingest.quarantined(tour.use_case, keys, versions.head())
+    bootstrap = tour.use_case.config.calendar.parse(scenario.bootstrap)
+    pointers = versions.pointers(tour.name, revision)
+    tour.journal.lineage = {
+        "request_id": answer["request_id"],
+        "model_version": version.version,
+        "mlflow_run": version.run_id,
+        "model_digest": version.digest,
+        "training_set": version.tags["training_set"],
+        "definition_hash": version.tags["definition_hash"],
+        "code_revision": version.tags["code_revision"],
+        "data_revision": revision,
+        f"bytes of {bootstrap[-1].key}": f"md5 {pointers[bootstrap[-1].key].md5}",
+    }
+
+
+def _where_to_look(use_case: Folder) -> None:
+    from include.local.credentials import USER, load_credentials
+
+    settings = get_settings()
+    reports = sorted((settings.monitoring / use_case.config.name).glob("*.html"))
+    lines = {
+        "Airflow": f"{settings.airflow_url}  (user {USER}, password {load_credentials(settings).admin_password})",
+        "MLflow": settings.mlflow_uri,
+        "Prediction API": f"{settings.replicas[0]}/docs",
+        "Last report": str(reports[-1]) if reports else "none",
+    }
+    print("\nEverything is still up; `make down` ends it.")
+    for name, where in lines.items():
+        print(f"  {name:<15} {where}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,144 @@
+"""The steps of the demo, each by DAG runs as a user would start them, and what came of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from include.contract.loading import Folder
+from include.files import read_json
+from include.local.airflow_client import AirflowClient
+from include.local.airflow_records import Run
+from include.promotion import decisions
+from include.settings import Settings
+
+SPAN_TIMEOUT = 600.0
+
+
+@dataclass
+class Week:
+    """One line of the table: a span that was ingested, scored, labelled and watched."""
+
+    span: str
+    champion: int
+    rows: int
+    metrics: dict[str, float]
+    coverage: float
+    prediction_drift: float | None
+    drifted_features: int
+    decision: str
+    trigger: str | None
+    reasons: list[str]
+    outcome: str = ""
+
+
+@dataclass
+class Journal:
+    """Everything that happened, as it is written to the summary."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    weeks: list[Week] = field(default_factory=list)
+    quarantined: dict[str, int] = field(default_factory=dict)
+    gate: list[dict[str, Any]] = field(default_factory=list)
+    switches: list[dict[str, Any]] = field(default_factory=list)
+    prediction: dict[str, Any] = field(default_factory=dict)
+    lineage: dict[str, Any] = field(default_factory=dict)
+
+
+class Tour:
+    """A use case, its Airflow and its serving, and the journal of what was done."""
+
+    def __init__(self, use_case: Folder, airflow: AirflowClient, settings: Settings) -> None:
+        self.use_case, self.airflow, self.settings = use_case, airflow, settings
+        self.name = use_case.config.name
+        self.serving = httpx.Client(base_url=settings.replicas[0], timeout=30, trust_env=False)
+        self.journal = Journal()
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Print a progress line when the step ends, and keep its seconds."""
+        started = time.monotonic()
+        yield
+        taken = time.monotonic() - started
+        self.journal.seconds[title] = round(taken, 1)
+        print(f"  {title:<58} {taken:6.1f} s", flush=True)
+
+    def ingest(self, span: str) -> tuple[Run, Run]:
+        """Ingest a span as one run and wait until its features are there."""
+        start, _, end = span.partition("/")
+        run = self.airflow.trigger(f"{self.name}.ingest", {"start": start, "end": end or start}, note="demo")
+        self.airflow.wait(run, SPAN_TIMEOUT)
+        features = self.follow("features", run)
+        return run, features
+
+    def follow(self, stage: str, upstream: Run) -> Run:
+        """Wait for the run of a stage that another run's assets started."""
+        run = self.airflow.find_run(f"{self.name}.{stage}", upstream=upstream, timeout=60)
+        return self.airflow.wait(run, SPAN_TIMEOUT)
+
+    def train(self, params: dict[str, Any]) -> Run:
+        return self.airflow.wait(self.airflow.trigger(f"{self.name}.train", params, note="demo"), SPAN_TIMEOUT)
+
+    def promote(self, training: Run) -> dict[str, Any]:
+        """Wait for the gate and, if it approves, for the promotion; the decision with its numbers."""
+        run = self.follow("promote", training)
+        (verdict,) = [each for each in decisions.read(self.name) if each.kind == "gate" and each.origin == run.run_id]
+        entry = {
+            "version": verdict.version,
+            "champion_before": verdict.previous,
+            "outcome": verdict.outcome,
+            "reasons": list(verdict.reasons),
+            "comparison": verdict.details["checks"][-1] if verdict.previous else None,
+            "run": run.run_id,
+        }
+        self.journal.gate.append(entry)
+        return entry
+
+    def watch(self, span: str, features: Run) -> tuple[Week, Run]:
+        """Wait until a span is scored and monitored; its line of the table."""
+        score = self.follow("score", features)
+        monitor = self.follow("monitor", score)
+        last = span.rpartition("/")[2]
+        seen = read_json(self.settings.monitoring / self.name / f"{last}.json")
+        drift, quality = seen["drift"], seen["quality"]
+        week = Week(
+            span=span,
+            champion=seen["model_version"],
+            rows=quality["rows"],
+            metrics=quality["values"],
+            coverage=quality["coverage"],
+            prediction_drift=drift["prediction"]["effect"] if drift and drift["prediction"] else None,
+            drifted_features=sum(each["drifted"] for each in drift["features"]) if drift else 0,
+            decision=seen["decision"]["action"],
+            trigger=seen["decision"]["trigger"],
+            reasons=seen["decision"]["reasons"],
+        )
+        self.journal.weeks.append(week)
+        return week, monitor
+
+    def rollback(self, reason: str) -> int:
+        """Go back to the previous champion; the version that the serving side answers with afterwards."""
+        before = self.served()
+        run = self.airflow.trigger(f"{self.name}.rollback", {"reason": reason}, note="demo")
+        self.airflow.wait(run, SPAN_TIMEOUT)
+        after = self.served()
+        self.journal.switches.append({"from": before, "to": after, "reason": reason, "run": run.run_id})
+        return after
+
+    def served(self) -> int:
+        """The version that the serving process answers with."""
+        answer = self.serving.get(f"/v1/{self.name}")
+        answer.raise_for_status()
+        return int(answer.json()["version"])
+
+    def predict(self, entity: dict[str, Any]) -> dict[str, Any]:
+        """One prediction over REST, with the features it used."""
+        answer = self.serving.post(f"/v1/{self.name}/predict", json={"entities": [entity], "explain": True})
+        answer.raise_for_status()
+        self.journal.prediction = answer.json()
+        return self.journal.prediction

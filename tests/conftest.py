@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.contract.loading import Folder, load_use_case
+from include.settings import get_settings
+
+USE_CASES = Path(__file__).parent / "use_cases"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of its own for all stores, with a space in its path."""
+    folder = tmp_path / "a home"
+    folder.mkdir()
+    monkeypatch.setenv("EVERGREEN_HOME", str(folder))
+    monkeypatch.setenv("EVERGREEN_USE_CASE_PATHS", str(USE_CASES))
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    get_settings.cache_clear()
+    yield folder
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def stations(home: Path) -> Folder:
+    """The regression use case of the tests: hourly events in weekly batches."""
+    return load_use_case("station_temperature")
