@@ -67,7 +67,7 @@ def build(use_case: Folder) -> None:
         passed = approved(judged)
         staged, switched = stage(judged), switch(judged)
         if config.approval.required:
-            approval = ApprovalOperator(
+            approve = ApprovalOperator(
                 task_id="approve",
                 subject=f"May this version of {config.title} go into production?",
                 body=BODY,
@@ -75,7 +75,7 @@ def build(use_case: Folder) -> None:
                 execution_timeout=config.approval.deadline,
                 fail_on_reject=True,
             )
-            passed >> approval >> staged
+            passed >> approve >> staged
         passed >> staged >> switched
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from include.contract.partitions import Partition
 
 
-class NotThereYet(Exception):
+class NotThereYet(Exception):  # noqa: N818 - not an error
     """Raised by ``read``: the source has not delivered this partition yet. The run waits and asks again."""
 
 

@@ -53,7 +53,9 @@ class Folder:
         module = sys.modules.get(qualified)
         if module is None or module.__file__ != str(file):
             if not file.is_file():
-                raise UseCaseError(f"{file}: missing; a use case needs it with {' and '.join(functions) or 'its content'}")
+                raise UseCaseError(
+                    f"{file}: missing; a use case needs it with {' and '.join(functions) or 'its content'}"
+                )
             module = _load(qualified, file)
         for function in functions:
             if not callable(getattr(module, function, None)):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """A scikit-learn metric of labels and predictions (for a classification: of probabilities of the positive class)."""
+    """A scikit-learn metric of labels and predictions (a classification: probabilities of the positive class)."""
 
     name: str
     task: Literal["classification", "regression"]

@@ -53,7 +53,9 @@ class Calendar:
             naive = datetime.strptime(key, KEY_FORMAT[self.cadence])  # noqa: DTZ007 - the zone is attached below
         except ValueError:
             example = datetime(2013, 1, 7).strftime(KEY_FORMAT[self.cadence])  # noqa: DTZ001
-            raise ValueError(f"{key!r} is not the key of a {self.cadence} partition; expected e.g. {example!r}") from None
+            raise ValueError(
+                f"{key!r} is not the key of a {self.cadence} partition; expected e.g. {example!r}"
+            ) from None
         if self.cadence == "weekly" and naive.weekday() != 0:
             raise ValueError(f"{key!r} is not the key of a weekly partition: weeks start on Mondays")
         return self._from_local(naive)

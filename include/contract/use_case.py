@@ -140,7 +140,9 @@ class UseCase(Strict):
     task: Task
     cadence: Cadence = "daily"
     timezone: str = "UTC"
-    history: int = Field(default=1, ge=1, description="Partitions that the features of one look back on, itself included.")
+    history: int = Field(
+        default=1, ge=1, description="Partitions that the features of one look back on, itself included."
+    )
     entity: EntityConfig
     label: LabelConfig
     slices: tuple[str, ...] = ()
@@ -175,7 +177,10 @@ class UseCase(Strict):
             raise ValueError("cadence: hourly partitions are counted in UTC, since a local hour can occur twice")
         if (self.task == "classification") != (self.serving.threshold is not None):
             raise ValueError("serving.threshold: a classification needs it, a regression has none")
-        named = {"gate.champion.metric": self.gate.champion.metric, "monitoring.quality.metric": self.monitoring.quality.metric}
+        named = {
+            "gate.champion.metric": self.gate.champion.metric,
+            "monitoring.quality.metric": self.monitoring.quality.metric,
+        }
         named |= {f"gate.limits.{name}": name for name in self.gate.limits}
         for key, metric in named.items():
             known = sorted(name for name, known in METRICS.items() if known.task == self.task)

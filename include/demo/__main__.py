@@ -93,7 +93,9 @@ def _an_entity(use_case: Folder, span: str) -> dict[str, Any]:
 
 def _in_words(answer: dict[str, Any]) -> str:
     first, model = answer["predictions"][0], answer["model"]
-    return f"{first['entity']}: {first['prediction']:.3f} by version {model['version']} (request {answer['request_id']})"
+    return (
+        f"{first['entity']}: {first['prediction']:.3f} by version {model['version']} (request {answer['request_id']})"
+    )
 
 
 def _walk_back(tour: Tour, scenario: Scenario) -> None:

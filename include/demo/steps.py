@@ -14,6 +14,7 @@ from include.contract.loading import Folder
 from include.files import read_json
 from include.local.airflow_client import AirflowClient
 from include.local.airflow_records import Run
+from include.monitoring import observation
 from include.promotion import decisions
 from include.settings import Settings
 
@@ -104,7 +105,7 @@ class Tour:
         score = self.follow("score", features)
         monitor = self.follow("monitor", score)
         last = span.rpartition("/")[2]
-        seen = read_json(self.settings.monitoring / self.name / f"{last}.json")
+        seen = read_json(observation.record_file(self.name, last))
         drift, quality = seen["drift"], seen["quality"]
         week = Week(
             span=span,

@@ -51,7 +51,8 @@ def week_line(week: Week) -> str:
 
 def week_header(metrics: Iterable[str]) -> str:
     names = "  ".join(f"{name:>9}" for name in metrics)
-    return f"  {'week':<22} {'model':<5} {names}  {'score':>6} {'features':>9}  decision\n{'':<30}{'':>{len(names)}}  {'drift':>6} {'drifted':>9}"
+    above = f"{'':<30}{'':>{len(names)}} {'score':>7} {'features':>9}"
+    return f"{above}\n  {'week':<22} {'model':<5} {names} {'drift':>7} {'drifted':>9}  decision"
 
 
 def columns(values: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Computes the features and labels of a run's partitions and writes them to the offline store, partition by partition."""
+"""Computes the features and labels of a run's partitions and writes them to the offline store, one by one."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def materialize(use_case: Folder, partitions: list[Partition]) -> None:
     """Bring what was computed into the online store."""
     names = store.view_names(store.open_store(), use_case.config.name)
     start, end = partitions[0].start, partitions[-1].end
-    store.materialize(use_case.config.name, names, start, end)
+    store.materialize(names, start, end)
 
 
 def read_labels(use_case: str, keys: Iterable[str]) -> pl.DataFrame:

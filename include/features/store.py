@@ -88,7 +88,7 @@ def view_names(store: FeatureStore, use_case: str) -> list[str]:
     return [projection.name for projection in projections if projection.name in stored]
 
 
-def materialize(use_case: str, views: Sequence[str], start: datetime, end: datetime) -> None:
+def materialize(views: Sequence[str], start: datetime, end: datetime) -> None:
     """Bring the newest values of ``[start, end]`` into the online store."""
     open_store().materialize(start_date=start, end_date=end, feature_views=list(views))
     log.info("materialized %s from %s to %s", ", ".join(views), start.isoformat(), end.isoformat())
@@ -97,9 +97,7 @@ def materialize(use_case: str, views: Sequence[str], start: datetime, end: datet
 def feature_names(store: FeatureStore, use_case: str) -> list[str]:
     """The columns of the feature service, in its order."""
     service = store.get_feature_service(use_case)
-    return [
-        feature.name for projection in service.feature_view_projections for feature in projection.features
-    ]
+    return [feature.name for projection in service.feature_view_projections for feature in projection.features]
 
 
 def historical(store: FeatureStore, use_case: str, entities: pd.DataFrame) -> pd.DataFrame:

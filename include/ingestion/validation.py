@@ -144,7 +144,9 @@ def _interpret(table: str, outcome: Any) -> CheckResult:
     config = outcome.expectation_config
     severity = (config.meta or {}).get("severity", "batch")
     if severity not in SEVERITIES:
-        raise ValueError(f"{table}: {config.type}: meta.severity is {severity!r}; expected one of {', '.join(SEVERITIES)}")
+        raise ValueError(
+            f"{table}: {config.type}: meta.severity is {severity!r}; expected one of {', '.join(SEVERITIES)}"
+        )
     column = config.kwargs.get("column") or "+".join(config.kwargs.get("column_list", ())) or None
     unexpected = int(outcome.result.get("unexpected_count") or 0)
     error = _error(outcome)

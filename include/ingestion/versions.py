@@ -122,7 +122,9 @@ def files(use_case: str, revision: str, keys: Sequence[str] | None = None) -> di
         found |= {key: _listing(known[key].md5) for key in absent}
     unreadable = [key for key, listing in found.items() if listing is None]
     if unreadable:
-        raise VersionError(f"{use_case}: the remote lacks the content of {', '.join(unreadable[:5])} at {revision[:12]}")
+        raise VersionError(
+            f"{use_case}: the remote lacks the content of {', '.join(unreadable[:5])} at {revision[:12]}"
+        )
     return {key: listing for key, listing in found.items() if listing is not None}
 
 
@@ -131,9 +133,7 @@ def _listing(md5: str) -> dict[str, Path] | None:
     manifest = _cached(md5)
     if not manifest.is_file():
         return None
-    paths = {
-        entry["relpath"]: _cached(entry["md5"]) for entry in json.loads(manifest.read_text(encoding="utf-8"))
-    }
+    paths = {entry["relpath"]: _cached(entry["md5"]) for entry in json.loads(manifest.read_text(encoding="utf-8"))}
     return paths if all(path.is_file() for path in paths.values()) else None
 
 
@@ -176,7 +176,9 @@ def _commit(clone: Path, pointers: Mapping[Path, bytes], message: str) -> str:
         _git(clone, "reset", "--quiet", "--mixed", "FETCH_HEAD")
         for path, content in pointers.items():
             path.write_bytes(content)
-    raise VersionError(f"{get_settings().data_repository}: refused {PUSH_ATTEMPTS} pushes, the last with: {pushed.stderr}")
+    raise VersionError(
+        f"{get_settings().data_repository}: refused {PUSH_ATTEMPTS} pushes, the last with: {pushed.stderr}"
+    )
 
 
 @contextmanager

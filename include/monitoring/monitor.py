@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,18 +13,17 @@ from include.contract.partitions import Partition
 from include.features import compute
 from include.features.compute import INSTANT, LABEL
 from include.features.store import EVENT_TIMESTAMP
-from include.files import read_json, replacing, write_json
+from include.files import read_json
 from include.ingestion import ingest, versions
 from include.monitoring import drift, policy, quality
 from include.monitoring.drift import DriftReport, ReferenceProfile
+from include.monitoring.observation import Observation, keep
 from include.monitoring.policy import RetrainingDecision
 from include.monitoring.quality import Promise, Quality
 from include.promotion import decisions
-from include.records import Record
 from include.registry import models
 from include.registry.runs import logged_file
 from include.serving import prediction_log
-from include.settings import get_settings
 from include.training.evaluate import PREDICTION
 from include.training.train import PROMISE_FILE, REFERENCE_FILE
 from include.training.training_set import BLOCK, block_of
@@ -35,23 +32,6 @@ if TYPE_CHECKING:
     from include.registry.models import ModelVersion
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Observation(Record):
-    """What the monitor found at the end of a span of partitions. Kept as JSON under the last partition's key."""
-
-    use_case: str
-    first: str
-    last: str
-    model_version: int
-    run_id: str
-    data_revision: str
-    quality: Quality
-    drift: DriftReport | None
-    landed: int
-    quarantined: int
-    decision: RetrainingDecision
 
 
 def observe(use_case: Folder, partitions: list[Partition], origin: str) -> Observation | None:
@@ -138,24 +118,13 @@ def realized(use_case: Folder, champion: ModelVersion, made: pl.DataFrame, last:
     )
 
 
-def history(use_case: str) -> list[Observation]:
-    """All observations, the oldest first."""
-    folder = get_settings().monitoring / use_case
-    return [Observation.from_dict(read_json(path)) for path in sorted(folder.glob("*.json"))]
-
-
-def report_file(use_case: str, partition: str) -> Path:
-    return get_settings().monitoring / use_case / f"{partition}.html"
-
-
 def _drift(use_case: Folder, champion: ModelVersion, current: pl.DataFrame) -> DriftReport | None:
     if current.height == 0:
         return None
     profile = ReferenceProfile.from_dict(read_json(logged_file(champion, REFERENCE_FILE)))
     own = current.filter(pl.col("model_version") == champion.version)
     # Predictions of another version are not the champion's to be judged by; the features are.
-    report = drift.compare(profile, own if own.height else current, use_case.config.monitoring.drift)
-    return report
+    return drift.compare(profile, own if own.height else current, use_case.config.monitoring.drift)
 
 
 def _volume(use_case: Folder, partitions: list[Partition], revision: str) -> tuple[int, int]:
@@ -169,7 +138,6 @@ def _volume(use_case: Folder, partitions: list[Partition], revision: str) -> tup
 
 def _keep(use_case: Folder, observation: Observation, origin: str) -> None:
     name, decision = use_case.config.name, observation.decision
-    write_json(get_settings().monitoring / name / f"{observation.last}.json", observation.to_dict())
     decisions.append(
         decisions.Decision(
             use_case=name,
@@ -182,8 +150,7 @@ def _keep(use_case: Folder, observation: Observation, origin: str) -> None:
             details=decision.to_dict(),
         )
     )
-    with replacing(report_file(name, observation.last)) as temporary:
-        temporary.write_text(_render(use_case, observation), encoding="utf-8")
+    keep(observation, use_case.config.title)
     log.info("%s until %s: %s: %s", name, observation.last, decision.action, "; ".join(decision.reasons))
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from include.settings import get_settings
 
+CHAMPIONS = ("promoted", "rolled back")  # outcomes that bring a version into production
+
 Kind = Literal["gate", "promotion", "rollback", "retraining"]
 
 
@@ -57,5 +59,4 @@ def read(use_case: str) -> list[Decision]:
 
 def was_champion(use_case: str, version: int) -> bool:
     """Whether a version has ever been brought into production."""
-    done = ("promoted", "rolled back")
-    return any(each.version == version and each.outcome in done for each in read(use_case))
+    return any(each.version == version and each.outcome in CHAMPIONS for each in read(use_case))

@@ -40,7 +40,10 @@ class Judgement:
 
     def table(self) -> str:
         """The checks as a Markdown table, for the person who approves."""
-        rows = [f"| {check.name} | {'passed' if check.passed else 'failed'} | {check.reason} |" for check in self.verdict.checks]
+        rows = [
+            f"| {check.name} | {'passed' if check.passed else 'failed'} | {check.reason} |"
+            for check in self.verdict.checks
+        ]
         return "\n".join(["| check | verdict | reason |", "| --- | --- | --- |", *rows])
 
 

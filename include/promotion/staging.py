@@ -42,7 +42,9 @@ def smoke_test(use_case: Folder, version: int) -> None:
         _wait_for(client, name, version)
         answer = client.post(f"/v1/{name}/predict", json={"rows": rows})
         if answer.status_code != 200:
-            raise SmokeTestError(f"{name} version {version} answers {answer.status_code} to its own rows: {answer.text}")
+            raise SmokeTestError(
+                f"{name} version {version} answers {answer.status_code} to its own rows: {answer.text}"
+            )
         _compare([each["prediction"] for each in answer.json()["predictions"]], golden[PREDICTION].to_list())
         wrong = client.post(f"/v1/{name}/predict", json={"rows": [{}]})
         if wrong.status_code != 422:

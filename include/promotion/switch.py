@@ -16,6 +16,7 @@ from include.settings import get_settings
 log = logging.getLogger(__name__)
 
 VERIFY_TIMEOUT = 60.0
+DONE = {"promotion": "promoted", "rollback": "rolled back"}
 
 
 class SwitchError(Exception):
@@ -24,7 +25,7 @@ class SwitchError(Exception):
 
 def promote(use_case: Folder, version: int, origin: str, reasons: tuple[str, ...]) -> int | None:
     """Make a version the champion; the version that was champion before."""
-    return _change(use_case, version, origin, "promotion", "promoted", reasons)
+    return _change(use_case, version, origin, "promotion", reasons)
 
 
 def eligible(use_case: Folder, version: int | None) -> int:
@@ -43,12 +44,10 @@ def eligible(use_case: Folder, version: int | None) -> int:
 
 def rollback(use_case: Folder, version: int, origin: str, reason: str) -> int | None:
     """Put an earlier champion back; the version that was champion until now."""
-    return _change(use_case, version, origin, "rollback", "rolled back", (reason,))
+    return _change(use_case, version, origin, "rollback", (reason,))
 
 
-def _change(
-    use_case: Folder, version: int, origin: str, kind: Kind, done: str, reasons: tuple[str, ...]
-) -> int | None:
+def _change(use_case: Folder, version: int, origin: str, kind: Kind, reasons: tuple[str, ...]) -> int | None:
     name = use_case.config.name
     target = models.get(name, version)
     champion = models.by_alias(name, models.CHAMPION)
@@ -65,7 +64,7 @@ def _change(
         _take_back(name, before.version if before else None, earlier.version if earlier else None)
         decisions.append(Decision(name, kind, origin, "taken back", target.version, previous, (str(error),)))
         raise
-    decisions.append(Decision(name, kind, origin, done, target.version, previous, reasons))
+    decisions.append(Decision(name, kind, origin, DONE[kind], target.version, previous, reasons))
     log.info("%s: version %d is champion (before: %s)", name, target.version, previous)
     return previous
 

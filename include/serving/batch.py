@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -54,7 +55,7 @@ def predict(use_case: Folder, predictor: Predictor, entities: pl.DataFrame) -> p
     columns = [feature.name for feature in predictor.features]
     asked = entities.drop(PARTITION).to_pandas()
     joined = store.historical(store.open_store(), config.name, asked)
-    values = predictor.predict(joined) if entities.height else []
+    values: Any = predictor.predict(joined) if entities.height else []
     request_id = pl.format(
         "{}/{}/v{}/{}", pl.lit(config.name), PARTITION, pl.lit(version.version), pl.int_range(pl.len()).over(PARTITION)
     )

@@ -29,7 +29,10 @@ def render(
         "",
         "The test stretch is later than everything learned from.",
         "",
-        *_table(["metric", *metrics], [[name, *(_number(values.get(name)) for values in metrics.values())] for name in names]),
+        *_table(
+            ["metric", *metrics],
+            [[name, *(_number(values.get(name)) for values in metrics.values())] for name in names],
+        ),
         "",
     ]
     if slices.height:

@@ -127,7 +127,9 @@ def fit(use_case: Folder, prepared: Prepared, overrides: Mapping[str, Any], orig
         started = datetime.now().astimezone()
         model = use_case.model.build(dict(params))
         model.fit(frame, _target(config.task, train))
-        log.info("fitted %s on %d rows in %s", type(model).__name__, train.height, datetime.now().astimezone() - started)
+        log.info(
+            "fitted %s on %d rows in %s", type(model).__name__, train.height, datetime.now().astimezone() - started
+        )
         logged = models.log_model(
             model,
             frame,
@@ -142,7 +144,9 @@ def fit(use_case: Folder, prepared: Prepared, overrides: Mapping[str, Any], orig
         scored = {
             "train": train.with_columns(pl.Series(PREDICTION, predict(model, config.task, frame))),
             "test": test.with_columns(
-                pl.Series(PREDICTION, predict(model, config.task, to_model_input(test.select(columns).to_pandas(), features)))
+                pl.Series(
+                    PREDICTION, predict(model, config.task, to_model_input(test.select(columns).to_pandas(), features))
+                )
             ),
         }
         mlflow.set_tags({**_identity(prepared), "digest": logged.digest})
@@ -225,7 +229,10 @@ def _log_evaluation(use_case: Folder, prepared: Prepared, scored: Mapping[str, p
     config = use_case.config
     train, test = scored["train"], scored["test"]
     labels, predictions = test[LABEL].to_numpy(), test[PREDICTION].to_numpy()
-    metrics = {name: evaluate(config.task, rows[LABEL].to_numpy(), rows[PREDICTION].to_numpy()) for name, rows in scored.items()}
+    metrics = {
+        name: evaluate(config.task, rows[LABEL].to_numpy(), rows[PREDICTION].to_numpy())
+        for name, rows in scored.items()
+    }
     metrics["constant"] = evaluate(config.task, labels, constant(train[LABEL].to_numpy(), test.height))
     for split, values in metrics.items():
         mlflow.log_metrics({f"{split}.{name}": value for name, value in values.items()})

@@ -125,7 +125,9 @@ def _label_events(use_case: Folder, keys: list[str]) -> pl.DataFrame:
     entities = compute.read_entities(use_case, keys).unique([*config.entity.key, EVENT_TIMESTAMP], keep="last")
     events = labels.join(entities, on=[*config.entity.key, EVENT_TIMESTAMP], how="inner", nulls_equal=False)
     if lost := labels.height - events.height:
-        log.warning("%d of %d labels have no entity row (before the first partition, or quarantined)", lost, labels.height)
+        log.warning(
+            "%d of %d labels have no entity row (before the first partition, or quarantined)", lost, labels.height
+        )
     return events.with_columns(block_of(config.timezone))
 
 

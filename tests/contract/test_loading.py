@@ -30,7 +30,9 @@ def changed(tmp_path: Path) -> Callable[[Callable[[dict[str, Any]], object]], Pa
     return change
 
 
-@pytest.mark.parametrize("file", [SAMPLE / "use_case.yaml", *REAL.glob("*/use_case.yaml")], ids=lambda file: file.parent.name)
+@pytest.mark.parametrize(
+    "file", [SAMPLE / "use_case.yaml", *REAL.glob("*/use_case.yaml")], ids=lambda file: file.parent.name
+)
 def test_every_use_case_of_the_repository_is_valid(file: Path) -> None:
     assert read_config(file).name == file.parent.name
 

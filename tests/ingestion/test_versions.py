@@ -54,7 +54,11 @@ def test_several_partitions_are_one_revision(repository: Path) -> None:
     revision = versions.publish("shop", {key: staged(repository, key, 1) for key in keys}, "three")
     assert list(versions.pointers("shop", revision)) == keys
     parent = subprocess.run(
-        ["git", "rev-parse", f"{revision}^"], cwd=get_settings().data_repository, capture_output=True, text=True, check=True
+        ["git", "rev-parse", f"{revision}^"],
+        cwd=get_settings().data_repository,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert parent.stdout.strip() == before
 

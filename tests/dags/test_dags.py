@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "dags").glob("*.py"))
+STAGES = {"ingest", "features", "train", "promote", "score", "monitor", "rollback"}
+
+Found = dict[str, Any]
+
+
+def describe(home: Path, *use_cases: Path) -> Found:
+    """What Airflow finds in dags/ with the use cases of these folders."""
+    env = {
+        **os.environ,
+        "AIRFLOW_HOME": str(home / "airflow"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "EVERGREEN_USE_CASE_PATHS": os.pathsep.join(str(folder) for folder in use_cases),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, str(Path(__file__).with_name("describe_dags.py")), str(ROOT / "dags")]
+    answer = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    return cast(Found, json.loads(answer.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    return describe(tmp_path_factory.mktemp("bag"), ROOT / "include" / "use_cases", ROOT / "tests" / "use_cases")
+
+
+def test_every_use_case_has_a_dag_for_every_stage(bag: Found) -> None:
+    assert bag["errors"] == {}
+    expected = {f"{name}.{stage}" for name in ("flight_delay", "station_temperature") for stage in STAGES}
+    assert set(bag["dags"]) == expected
+
+
+def test_every_dag_tells_what_it_does_and_whose_it_is(bag: Found) -> None:
+    for dag_id, dag in bag["dags"].items():
+        use_case, stage = dag_id.split(".")
+        assert len(dag["doc"]) > 100, dag_id
+        assert {"evergreen", use_case, stage} <= set(dag["tags"]), dag_id
+        assert dag["owner"] not in ("", "airflow"), dag_id
+
+
+def test_runs_are_bounded_and_tasks_tried_again(bag: Found) -> None:
+    for dag_id, dag in bag["dags"].items():
+        assert dag["runs"] == 1 and dag["catchup"] is False, dag_id
+        assert all(retries >= 1 and timeout for retries, timeout, _ in dag["tasks"].values()), dag_id
+
+
+def test_what_is_heavy_or_changes_production_has_a_pool(bag: Found) -> None:
+    dags = bag["dags"]
+    assert dags["flight_delay.train"]["tasks"]["fit"][2] == "training"
+    assert dags["flight_delay.promote"]["tasks"]["switch"][2] == "registry"
+    assert dags["flight_delay.rollback"]["tasks"]["switch"][2] == "registry"
+
+
+def test_every_parameter_has_a_type_a_title_and_a_description(bag: Found) -> None:
+    for dag_id, dag in bag["dags"].items():
+        for name, schema in dag["params"].items():
+            assert all(schema.get(key) for key in ("type", "title", "description")), f"{dag_id}: {name}"
+
+
+def test_a_broken_use_case_is_named_and_hides_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "use_cases" / "broken"
+    folder.mkdir(parents=True)
+    (folder / "use_case.yaml").write_text("name: broken\ntask: divination\n")
+    found = describe(tmp_path, folder.parent, ROOT / "tests" / "use_cases")
+    (error,) = found["errors"].values()
+    assert "broken/use_case.yaml" in error and "task: Input should be" in error
+    assert {dag_id.split(".")[0] for dag_id in found["dags"]} == {"station_temperature"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_top_of_a_dag_file_imports_only_light_modules(file: Path) -> None:
+    imported = {
+        (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name) or ""
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    light = ("airflow.", "include.contract", "include.orchestration", "datetime", "typing")
+    assert all(name.startswith(light) for name in imported), imported

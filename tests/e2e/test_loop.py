@@ -1,0 +1,127 @@
+"""A short loop in the real system: Airflow's scheduler runs the DAGs, MLflow and serving are servers of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from include.contract.loading import load_use_case
+from include.demo.steps import Tour
+from include.local.airflow_client import AirflowClient
+from include.monitoring import observation
+from include.promotion import decisions
+from include.registry import models
+from include.settings import get_settings
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.e2e
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def local(command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "include.local", command], cwd=ROOT, text=True, capture_output=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tour]:
+    """The system with the tests' use case, on ports and in a folder of its own."""
+    airflow, mlflow, serving = free_ports(3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVERGREEN_HOME", str(tmp_path_factory.mktemp("the system")))
+        patch.setenv("EVERGREEN_USE_CASE_PATHS", str(ROOT / "tests" / "use_cases"))
+        for name, port in (("AIRFLOW", airflow), ("MLFLOW", mlflow), ("SERVING", serving)):
+            patch.setenv(f"EVERGREEN_{name}_PORT", str(port))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        get_settings.cache_clear()
+        started = local("up")
+        try:
+            assert started.returncode == 0, started.stdout + started.stderr
+            with AirflowClient.of(get_settings()) as client:
+                yield Tour(load_use_case("station_temperature"), client, get_settings())
+        finally:
+            ended = local("down")
+            get_settings.cache_clear()
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.fixture(scope="module")
+def first(tour: Tour) -> dict[str, Any]:
+    """The first model: from raw data to production."""
+    tour.ingest("2013-01-07/2013-03-04")
+    return tour.promote(tour.train({"reason": "first"}))
+
+
+def test_a_candidate_goes_from_raw_data_into_production(tour: Tour, first: dict[str, Any]) -> None:
+    assert first["outcome"] == "approved"
+    assert first["champion_before"] is None
+    assert tour.served() == first["version"] == 1
+
+
+def test_a_served_prediction_names_its_version_and_its_features(tour: Tour, first: dict[str, Any]) -> None:
+    answer = tour.predict({"station": "EWR"})
+    assert answer["model"]["version"] == first["version"]
+    (prediction,) = answer["predictions"]
+    assert -40 < prediction["prediction"] < 130
+    assert set(prediction["features"]) == set(models.get(tour.name, 1).features)
+
+
+def test_weeks_are_scored_and_watched_and_a_challenger_is_judged(tour: Tour, first: dict[str, Any]) -> None:
+    week, monitor = None, None
+    for span in ("2013-03-11", "2013-03-18/2013-03-25"):
+        _, features = tour.ingest(span)
+        week, monitor = tour.watch(span, features)
+        assert week.champion == 1
+        assert week.rows > 400
+    assert week is not None and monitor is not None
+    if week.decision == "retrain":
+        verdict = tour.promote(tour.follow("train", monitor))
+    else:
+        verdict = tour.promote(tour.train({"window": "6w", "reason": "by hand"}))
+    assert verdict["champion_before"] == 1
+    assert verdict["reasons"]
+    assert tour.served() == (verdict["version"] if verdict["outcome"] == "approved" else 1)
+    page = observation.report_file(tour.name, "2013-03-25").read_text(encoding="utf-8")
+    assert tour.use_case.config.title in page
+
+
+def test_a_rollback_without_an_earlier_champion_fails_and_changes_nothing(tour: Tour, first: dict[str, Any]) -> None:
+    served = tour.served()
+    if any(each.outcome == "promoted" and each.previous is not None for each in decisions.read(tour.name)):
+        back = tour.rollback("test")
+        assert back != served
+        assert tour.rollback("test") == served
+    else:
+        run = tour.airflow.trigger(f"{tour.name}.rollback", {"version": 99})
+        with pytest.raises(Exception, match="was never champion"):
+            tour.airflow.wait(run)
+        assert tour.served() == served
+
+
+def test_the_servers_have_their_pages(tour: Tour) -> None:
+    settings = get_settings()
+    for url in (settings.airflow_url, settings.mlflow_uri, f"{settings.replicas[0]}/docs"):
+        assert httpx.get(url, follow_redirects=True, trust_env=False).status_code == 200
+    openapi = httpx.get(f"{settings.replicas[0]}/openapi.json", trust_env=False).json()
+    assert "/v1/{use_case}/predict" in json.dumps(openapi)
+    assert os.environ["EVERGREEN_HOME"]

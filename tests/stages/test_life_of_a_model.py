@@ -1,0 +1,243 @@
+"""All stages of one use case in plain Python, one after the other, on real stores in a folder of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from include.contract.loading import Folder, load_use_case
+from include.contract.partitions import Partition
+from include.features import compute, store
+from include.files import read_json
+from include.ingestion import ingest, versions
+from include.ingestion.validation import RefusedBatchError
+from include.monitoring import monitor, observation
+from include.promotion import decisions, judgement, switch
+from include.registry import models
+from include.serving import batch, prediction_log
+from include.settings import get_settings
+from include.training import train
+
+USE_CASES = Path(__file__).parents[1] / "use_cases"
+BOOTSTRAP = "2013-01-07/2013-03-04"
+NEXT = "2013-03-11"
+
+
+@pytest.fixture(scope="module")
+def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+    """A use case whose first model has been trained, promoted, used and watched."""
+    home = tmp_path_factory.mktemp("life")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVERGREEN_HOME", str(home))
+        patch.setenv("EVERGREEN_USE_CASE_PATHS", str(USE_CASES))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.chdir(home)
+        # Replicas are real processes in the end-to-end test.
+        patch.setattr(switch, "verify_replicas", lambda use_case, version: None)
+        get_settings.cache_clear()
+        use_case = load_use_case("station_temperature")
+        versions.initialize()
+        store.apply()
+        bring_in(use_case, BOOTSTRAP)
+        version = trained(use_case, "first")
+        judgement.examine(use_case, version, origin="first")
+        switch.promote(use_case, version, "first", ("no champion yet",))
+        partitions = bring_in(use_case, NEXT)
+        batch.score(use_case, partitions)
+        monitor.observe(use_case, partitions, origin="first week")
+        yield use_case
+    get_settings.cache_clear()
+
+
+def bring_in(use_case: Folder, key: str) -> list[Partition]:
+    partitions = use_case.config.calendar.parse(key)
+    ingest.land(use_case, partitions)
+    ingest.check(use_case, partitions)
+    revision = ingest.publish(use_case, partitions).revision
+    compute.compute(use_case, partitions, revision)
+    compute.materialize(use_case, partitions)
+    return partitions
+
+
+def trained(use_case: Folder, origin: str) -> int:
+    prepared = train.prepare(use_case, until="2013-03-04", window=None, reason="test")
+    return train.register(use_case, train.fit(use_case, prepared, {}, origin)).version
+
+
+def test_rows_are_conserved_from_landing_to_quarantine(living: Folder) -> None:
+    files = versions.files(living.config.name, versions.head())
+    assert len(files) == 10
+    for listing in files.values():
+        for table in read_json(listing[ingest.RECORD])["counts"].values():
+            assert table["landed"] == table["accepted"] + table["quarantined"] > 0
+
+
+def test_the_impossible_wind_is_in_quarantine_and_nowhere_else(living: Folder) -> None:
+    listing = versions.files(living.config.name, versions.head(), ["2013-02-11"])["2013-02-11"]
+    (wind,) = pl.read_parquet(listing["quarantine/weather.parquet"])["wind_speed"]
+    assert wind > 1000
+    assert pl.read_parquet(listing["weather.parquet"])["wind_speed"].max() < 150  # type: ignore[operator]
+    keys = list(versions.pointers(living.config.name, versions.head()))
+    assert sum(ingest.quarantined(living, keys, versions.head()).values()) == 1
+
+
+def test_ingesting_again_makes_no_new_revision(living: Folder) -> None:
+    before = versions.head()
+    bring_in(living, NEXT)
+    assert versions.head() == before
+
+
+def test_a_label_is_known_only_after_its_hour(living: Folder) -> None:
+    labels = compute.read_labels(living.config.name, list(versions.pointers(living.config.name, versions.head())))
+    assert labels.filter(pl.col("known_at") < pl.col("event_timestamp") + pl.duration(hours=24)).is_empty()
+    assert not labels.select("station", "event_timestamp").is_duplicated().any()
+
+
+def test_the_training_set_is_the_same_again(living: Folder) -> None:
+    prepared = [train.prepare(living, until="2013-03-04", window=None, reason="test") for _ in range(2)]
+    assert prepared[0].content_hash == prepared[1].content_hash
+
+
+def test_nothing_learned_from_is_later_than_the_test_begins(living: Folder) -> None:
+    prepared = train.prepare(living, until="2013-03-04", window="3w", reason="test")
+    learned, test = prepared.split("train"), prepared.split("test")
+    begin = datetime.fromisoformat(prepared.test_start)
+    assert test["event_timestamp"].min() >= begin  # type: ignore[operator]
+    assert begin - timedelta(weeks=3) <= learned["event_timestamp"].min()  # type: ignore[operator]
+    # The label of an event is known a day later, and all labels that are learned from are known by then.
+    assert learned["event_timestamp"].max() <= begin - timedelta(days=1)  # type: ignore[operator]
+
+
+def test_features_of_other_data_are_refused(living: Folder) -> None:
+    name = living.config.name
+    file = compute.view_file(name, living.config.entity.view, "2013-01-14")
+    kept = file.read_bytes()
+    older = versions._git(get_settings().data_repository, "rev-list", "--max-parents=0", "main").strip()
+    try:
+        pl.read_parquet(file).write_parquet(file, metadata={"data_revision": older})
+        with pytest.raises(RuntimeError, match=r"station_temperature\.features for 2013-01-14"):
+            train.prepare(living, until="2013-03-04", window=None, reason="test")
+    finally:
+        file.write_bytes(kept)
+
+
+def test_missing_features_name_the_cure(living: Folder) -> None:
+    file = compute.view_file(living.config.name, living.config.entity.view, "2013-01-14")
+    hidden = file.with_suffix(".hidden")
+    file.rename(hidden)
+    try:
+        with pytest.raises(FileNotFoundError, match=r"run station_temperature\.features"):
+            train.prepare(living, until="2013-03-04", window=None, reason="test")
+    finally:
+        hidden.rename(file)
+
+
+def test_too_little_history_is_refused_before_the_fit(living: Folder) -> None:
+    with pytest.raises(ValueError, match=r"training\.minimum_rows is 300"):
+        train.prepare(living, until="2013-03-04", window="30h", reason="test")
+
+
+def test_a_retried_fit_leaves_one_run(living: Folder) -> None:
+    prepared = train.prepare(living, until="2013-03-04", window=None, reason="test")
+    assert train.fit(living, prepared, {}, "retried") == train.fit(living, prepared, {}, "retried")
+
+
+def test_a_version_tells_what_it_comes_from(living: Folder) -> None:
+    version = models.get(living.config.name, 1)
+    revision = version.tags["data_revision"]
+    assert version.tags["last"] in versions.pointers(living.config.name, revision)
+    assert version.tags["definition_hash"] == store.definition_hash(living)
+    assert len(version.tags["training_set"]) == 64
+    assert version.digest
+
+
+def test_equal_inputs_give_a_model_of_equal_digest(living: Folder) -> None:
+    again = trained(living, "again")
+    assert models.get(living.config.name, again).digest == models.get(living.config.name, 1).digest
+
+
+def test_the_gate_refuses_the_champion_itself(living: Folder) -> None:
+    verdict = judgement.examine(living, trained(living, "twin"), origin="twin").verdict
+    assert not verdict.approved
+    assert any("nothing to gain" in reason for reason in verdict.reasons)
+
+
+def test_every_entity_row_is_predicted_once_with_the_features_used(living: Folder) -> None:
+    logged = prediction_log.read_batch(living.config.name, [NEXT])
+    asked = compute.read_entities(living, [NEXT])
+    assert logged.height == asked.height
+    assert not logged["request_id"].is_duplicated().any()
+    assert set(models.get(living.config.name, 1).features) <= set(logged.columns)
+    assert logged["model_version"].unique().to_list() == [1]
+
+
+def test_the_observation_says_how_good_and_what_to_do(living: Folder) -> None:
+    (observed,) = observation.history(living.config.name)
+    assert observed.last == NEXT
+    assert observed.quality.rows > 400
+    assert observed.quality.coverage > 0.9
+    assert observed.drift is not None
+    assert observed.decision.action in ("retrain", "wait", "no")
+    assert observed.decision.reasons
+    page = observation.report_file(living.config.name, NEXT).read_text(encoding="utf-8")
+    assert living.config.title in page
+
+
+def test_watching_again_gives_the_same_observation(living: Folder) -> None:
+    partitions = living.config.calendar.parse(NEXT)
+    (before,) = observation.history(living.config.name)
+    again = monitor.observe(living, partitions, origin="first week")
+    assert again is not None
+    assert dataclasses.replace(again, data_revision=before.data_revision) == before
+    assert len([each for each in decisions.read(living.config.name) if each.kind == "retraining"]) == 1
+
+
+def test_a_refused_batch_is_kept_and_publishes_nothing(living: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = versions.head()
+    partitions = living.config.calendar.parse("2013-03-18")
+    source = living.source
+    whole = source.read(partitions[0])["weather"]
+    monkeypatch.setattr(source, "read", lambda partition: {"weather": pl.concat([whole, whole])})
+    ingest.land(living, partitions)
+    with pytest.raises(RefusedBatchError, match="compound_columns"):
+        ingest.check(living, partitions)
+    with pytest.raises(FileNotFoundError, match="the check of partition 2013-03-18 comes first"):
+        ingest.publish(living, partitions)
+    assert versions.head() == before
+    kept = get_settings().home / "refused" / living.config.name / "2013-03-18"
+    assert pl.read_parquet(kept / "weather.parquet").height == 2 * whole.height
+    shutil.rmtree(kept)
+
+
+def test_back_to_what_was_champion_and_to_nothing_else(living: Folder) -> None:
+    name = living.config.name
+    newer = trained(living, "newer")
+    with pytest.raises(ValueError, match=r"was never champion; eligible are \[1\]"):
+        switch.eligible(living, newer)
+    switch.promote(living, newer, "newer", ())
+    assert switch.eligible(living, None) == 1
+    switch.rollback(living, 1, "back", "test")
+    switch.rollback(living, 1, "back", "test")  # a retry
+    champion, previous = models.by_alias(name, models.CHAMPION), models.by_alias(name, models.PREVIOUS_CHAMPION)
+    assert champion is not None and previous is not None
+    assert (champion.version, previous.version) == (1, newer)
+
+
+def test_a_change_that_no_replica_confirms_is_taken_back(living: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(use_case: str, version: int) -> None:
+        raise switch.SwitchError("replica down")
+
+    name = living.config.name
+    before = models.by_alias(name, models.CHAMPION)
+    newer = trained(living, "unconfirmed")
+    monkeypatch.setattr(switch, "verify_replicas", refuse)
+    with pytest.raises(switch.SwitchError):
+        switch.promote(living, newer, "unconfirmed", ())
+    assert models.by_alias(name, models.CHAMPION) == before
+    assert decisions.read(name)[-1].outcome == "taken back"
