@@ -1,0 +1,64 @@
+"""What Prometheus reads at /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from include.serving.follower import Follower
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+
+class Metrics:
+    """The counters of one app, and what its follower serves at the moment of reading."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._collectors = CollectorRegistry()
+        self._collectors.register(_Served(follower))
+        self._requests = Counter(
+            "evergreen_requests", "Prediction requests.", ("use_case", "status"), registry=self._collectors
+        )
+        self._rows = Counter("evergreen_predictions", "Rows predicted.", ("use_case",), registry=self._collectors)
+        self._seconds = Histogram(
+            "evergreen_request_seconds",
+            "Time to answer a prediction request.",
+            ("use_case",),
+            buckets=BUCKETS,
+            registry=self._collectors,
+        )
+
+    def request(self, use_case: str, status: int, seconds: float) -> None:
+        self._requests.labels(use_case, str(status)).inc()
+        self._seconds.labels(use_case).observe(seconds)
+
+    def predicted(self, use_case: str, rows: int) -> None:
+        self._rows.labels(use_case).inc(rows)
+
+    def text(self) -> bytes:
+        return generate_latest(self._collectors)
+
+
+class _Served(Collector):
+    """Gauges without a state of their own, so that a version that is not served any more leaves none behind."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        reachable = 1.0 if self._follower.registry.reachable else 0.0
+        yield GaugeMetricFamily("evergreen_registry_reachable", "Did the registry answer the last time?", reachable)
+        ready = GaugeMetricFamily("evergreen_use_case_ready", "Can it predict?", labels=("use_case",))
+        model = GaugeMetricFamily(
+            "evergreen_model_info", "The served version.", labels=("use_case", "version", "run_id", "digest")
+        )
+        for name, followed in self._follower.states.items():
+            ready.add_metric((name,), 1.0 if followed.ready else 0.0)
+            if followed.deployment is not None:
+                version = followed.deployment.version
+                model.add_metric((name, str(version.version), version.run_id, version.digest), 1.0)
+        yield from (ready, model)

@@ -1,0 +1,139 @@
+"""The requests and answers of the API, as its documentation shows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+
+ROW_LIMIT = 1000
+
+Row = dict[str, Annotated[Any, Field(json_schema_extra={"type": ["number", "string", "boolean", "null"]})]]
+
+
+class PredictRequest(BaseModel):
+    """What to predict: entities, whose features are looked up, or complete rows of features."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    entities: list[Row] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=ROW_LIMIT,
+        description="The key of each entity; its features come from the online store.",
+    )
+    rows: list[Row] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=ROW_LIMIT,
+        description="All features of each row, `null` where a value is missing.",
+    )
+    explain: StrictBool = Field(default=False, description="Also answer the features that the model saw.")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> PredictRequest:
+        if (self.entities is None) == (self.rows is None):
+            raise ValueError("expected exactly one of entities and rows")
+        return self
+
+
+class ModelName(BaseModel):
+    name: str
+    version: int
+    run_id: str
+
+
+class Prediction(BaseModel):
+    prediction: float = Field(description="The probability of the positive class, or the value.")
+    decision: bool | None = Field(default=None, description="A classification: is the probability at the threshold?")
+    entity: dict[str, Any] | None = Field(default=None, description="The key that was asked for.")
+    event_timestamp: datetime | None = Field(default=None, description="Since when the entity's row is known.")
+    feature_timestamps: dict[str, datetime | None] | None = Field(
+        default=None, description="By feature view: the time of the values; null where the view has no row."
+    )
+    features: dict[str, Any] | None = Field(default=None, description="With `explain`: what the model saw.")
+
+
+class PredictResponse(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "request_id": "4506ec2bff474b9ca7c2a0fbc866e04b",
+                "model": {"name": "flight_delay", "version": 3, "run_id": "e3a605ca363947bc91afc351565a40c8"},
+                "predictions": [
+                    {
+                        "prediction": 0.162,
+                        "decision": False,
+                        "entity": {"flight_id": "UA-1545-EWR"},
+                        "event_timestamp": "2013-05-01T12:00:00Z",
+                        "feature_timestamps": {"flights": "2013-05-01T12:00:00Z", "weather": None},
+                        "features": {"distance": 1400.0, "carrier": "UA"},
+                    }
+                ],
+            }
+        }
+    )
+
+    request_id: str = Field(description="The prediction log knows the answer by it.")
+    model: ModelName
+    predictions: list[Prediction]
+
+
+class FeatureDescription(BaseModel):
+    name: str
+    kind: Literal["numeric", "boolean", "categorical"]
+
+
+class UseCaseStatus(BaseModel):
+    """What is served for a use case, and what stands in the way."""
+
+    use_case: str
+    title: str
+    alias: str
+    ready: bool = Field(description="A model is served, or no version has the alias.")
+    current: bool = Field(description="The version that has the alias is the one that is served.")
+    wanted_version: int | None = Field(description="The version that has the alias, as last seen.")
+    model: ModelName | None
+    digest: str | None
+    data_revision: str | None
+    task: str
+    threshold: float | None
+    loaded_at: datetime | None
+    features: list[FeatureDescription]
+    feature_views: list[str]
+    entity_key: list[str]
+    problems: list[str]
+
+
+class RegistryStatus(BaseModel):
+    reachable: bool | None = Field(description="null before the first answer.")
+    checked_at: datetime | None
+    problem: str | None
+
+
+class Ready(BaseModel):
+    ready: bool
+    registry: RegistryStatus
+    use_cases: dict[str, UseCaseStatus]
+
+
+class Entities(BaseModel):
+    use_case: str
+    entities: list[dict[str, Any]]
+
+
+class FieldError(BaseModel):
+    field: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """An error as in RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldError] = []

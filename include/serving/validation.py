@@ -1,0 +1,82 @@
+"""Checks the rows and keys of a request; what is wrong is named by its field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from include.registry.model_input import Feature, Kind
+from include.serving.problems import Problem
+
+Errors = list[tuple[str, str]]
+
+EXPECTED: dict[Kind, str] = {
+    "numeric": "a finite number or null",
+    "boolean": "true, false or null",
+    "categorical": "text or null",
+}
+
+
+def check_rows(rows: Sequence[Mapping[str, Any]], features: Sequence[Feature]) -> None:
+    """Each row has every feature of the model, of its kind, and nothing else."""
+    kinds = {feature.name: feature.kind for feature in features}
+    errors: Errors = []
+    for position, row in enumerate(rows):
+        where = f"rows[{position}]"
+        errors += _names(where, row, kinds, "feature")
+        for name in [name for name in row if name in kinds]:
+            if not _fits(row[name], kinds[name]):
+                errors.append((f"{where}.{name}", f"expected {EXPECTED[kinds[name]]}, got {_shown(row[name])}"))
+    _refuse("Invalid rows", errors)
+
+
+def check_entities(entities: Sequence[Mapping[str, Any]], key_types: Mapping[str, type]) -> None:
+    """Each entity has the columns of the key, of their types, and nothing else."""
+    errors: Errors = []
+    for position, entity in enumerate(entities):
+        where = f"entities[{position}]"
+        errors += _names(where, entity, key_types, "key column")
+        for name in [name for name in entity if name in key_types]:
+            expected, value = key_types[name], entity[name]
+            fits = isinstance(value, expected) and not isinstance(value, bool)
+            if expected is int and fits:
+                fits = -(2**63) <= value < 2**63
+            if not fits:
+                word = {int: "a whole number", str: "text", float: "a number"}[expected]
+                errors.append((f"{where}.{name}", f"expected {word}, got {_shown(value)}"))
+    _refuse("Invalid entities", errors)
+
+
+def _refuse(title: str, errors: Errors) -> None:
+    if errors:
+        raise Problem.of_fields(
+            title, sorted(errors, key=lambda error: error[0].partition("[")[2].partition("]")[0].zfill(9))
+        )
+
+
+def _names(where: str, row: Mapping[str, Any], known: Mapping[str, Any], what: str) -> Errors:
+    missing = [(f"{where}.{name}", f"missing {what}") for name in known if name not in row]
+    return missing + [
+        (f"{where}.{name}", f"unknown {what}; expected {', '.join(known)}") for name in row if name not in known
+    ]
+
+
+def _fits(value: Any, kind: Kind) -> bool:
+    if value is None:
+        return True
+    if kind == "boolean":
+        return isinstance(value, bool)
+    if kind == "categorical":
+        return isinstance(value, str)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

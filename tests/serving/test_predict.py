@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from include.registry import models
+from include.registry.model_input import to_model_input
+from include.serving.prediction_log import read_online
+from tests.model_store import FEATURES, fit_classifier, register_classifier, register_constant
+from tests.serving.conftest import SEEN, TRIPS, FakeLookup
+
+Serve = Callable[..., Any]
+ROW = {"distance": 900, "carrier": "AA", "night": True}
+
+
+def champion(use_case: str, value: float = 7.0) -> models.ModelVersion:
+    version = register_constant(use_case, value)
+    models.set_alias(use_case, models.CHAMPION, version.version)
+    return version
+
+
+def assert_problem(response: Any, status: int, *parts: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert {"type", "title", "status", "detail", "instance"} <= body.keys()
+    assert body["status"] == status
+    for part in parts:
+        assert part in response.text
+    return body
+
+
+def test_rows_and_entities_are_predicted(serve: Serve, use_case: str) -> None:
+    version = register_classifier(use_case)
+    models.set_alias(use_case, models.CHAMPION, version.version)
+    model, _ = fit_classifier()
+    expected = model.predict_proba(to_model_input(list(TRIPS.values()), FEATURES))[:, 1]
+    with serve("classification") as client:
+        by_key = client.post(f"/v1/{use_case}/predict", json={"entities": [{"trip_id": 1}, {"trip_id": 2}]}).json()
+        by_row = client.post(f"/v1/{use_case}/predict", json={"rows": list(TRIPS.values())}).json()
+    assert by_key["model"] == {"name": use_case, "version": 1, "run_id": version.run_id}
+    assert [each["prediction"] for each in by_key["predictions"]] == expected.tolist()
+    assert [each["prediction"] for each in by_row["predictions"]] == expected.tolist()
+    assert [each["decision"] for each in by_row["predictions"]] == [bool(value >= 0.5) for value in expected]
+    assert by_key["predictions"][1]["entity"] == {"trip_id": 2}
+    assert datetime.fromisoformat(by_key["predictions"][0]["event_timestamp"]) == SEEN
+    assert datetime.fromisoformat(by_key["predictions"][0]["feature_timestamps"]["trips"]) == SEEN
+    assert by_key["predictions"][0]["features"] is None
+    assert by_row["predictions"][0]["entity"] is None
+    assert by_key["request_id"] != by_row["request_id"]
+
+
+def test_explain_shows_what_the_model_saw(serve: Serve, use_case: str) -> None:
+    champion(use_case)
+    with serve() as client:
+        body = client.post(f"/v1/{use_case}/predict", json={"entities": [{"trip_id": 2}], "explain": True}).json()
+    assert body["predictions"][0]["features"] == TRIPS[2]
+    assert body["predictions"][0]["decision"] is None
+
+
+def test_every_answer_is_in_the_log(serve: Serve, use_case: str) -> None:
+    version = champion(use_case)
+    with serve() as client:
+        first = client.post(f"/v1/{use_case}/predict", json={"entities": [{"trip_id": 1}, {"trip_id": 2}]}).json()
+        second = client.post(f"/v1/{use_case}/predict", json={"rows": [ROW]}).json()
+        refused = client.post(f"/v1/{use_case}/predict", json={"rows": [{}]})
+    assert refused.status_code == 422
+    now = datetime.now(UTC)
+    frame = read_online(use_case, now - timedelta(minutes=5), now)
+    assert frame["request_id"].to_list() == [first["request_id"]] * 2 + [second["request_id"]]
+    assert frame["trip_id"].to_list() == [1, 2, None]
+    assert frame["prediction"].to_list() == [7.0] * 3
+    assert frame["model_version"].to_list() == [1] * 3
+    assert frame["run_id"].unique().to_list() == [version.run_id]
+    assert frame["event_timestamp"].to_list() == [SEEN, SEEN, None]
+    assert frame["carrier"].to_list() == ["AA", None, "AA"]
+
+
+def test_an_answer_that_cannot_be_logged_is_not_given(serve: Serve, use_case: str, home: Any) -> None:
+    champion(use_case)
+    (home / "predictions").write_text("in the way")
+    with serve() as client:
+        assert_problem(client.post(f"/v1/{use_case}/predict", json={"rows": [ROW]}), 503, "could not be logged")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "parts"),
+    [
+        ('{"rows": [', 400, ("Malformed JSON",)),
+        ('{"rows": [{"distance": NaN, "carrier": "AA", "night": true}]}', 422, ("rows[0].distance", "finite number")),
+        ('{"rows": [{"distance": 1e999, "carrier": "AA", "night": true}]}', 422, ("rows[0].distance", "finite number")),
+        (
+            '{"rows": [{"distance": 1' + "0" * 400 + ', "carrier": "AA", "night": true}]}',
+            422,
+            ("rows[0].distance", "finite number"),
+        ),
+        ('{"rows": [{"distance": "far", "carrier": "AA", "night": true}]}', 422, ("rows[0].distance", "'far'")),
+        ('{"rows": [{"distance": true, "carrier": "AA", "night": true}]}', 422, ("rows[0].distance",)),
+        ('{"rows": [{"distance": [1], "carrier": "AA", "night": true}]}', 422, ("rows[0].distance",)),
+        ('{"rows": [{"distance": 1, "carrier": 3, "night": true}]}', 422, ("rows[0].carrier", "text or null")),
+        ('{"rows": [{"distance": 1, "carrier": "AA", "night": 1}]}', 422, ("rows[0].night", "true, false or null")),
+        (
+            '{"rows": [{"distance": 1, "carrier": "AA", "night": true, "wind": 3}]}',
+            422,
+            ("rows[0].wind", "unknown feature"),
+        ),
+        ('{"rows": [{"distance": 1, "carrier": "AA"}]}', 422, ("rows[0].night", "missing feature")),
+        ('{"rows": []}', 422, ("rows", "at least 1 item")),
+        ('{"rows": {}}', 422, ("rows", "valid list")),
+        ('{"rows": [5]}', 422, ("rows[0]", "valid dictionary")),
+        ("{}", 422, ("exactly one of entities and rows",)),
+        ('{"entities": [{"trip_id": 1}], "rows": []}', 422, ("rows",)),
+        (
+            '{"entities": [{"trip_id": 1}], "rows": [{"distance": 1, "carrier": "AA", "night": true}]}',
+            422,
+            ("exactly one of entities and rows",),
+        ),
+        ('{"rows": [{}], "threshold": 0.1}', 422, ("threshold", "not permitted")),
+        ('{"rows": [{}], "explain": "yes"}', 422, ("explain", "valid boolean")),
+        ('{"entities": [{"trip_id": "one"}]}', 422, ("entities[0].trip_id", "whole number")),
+        ('{"entities": [{"trip_id": 1.5}]}', 422, ("entities[0].trip_id", "whole number")),
+        ('{"entities": [{"trip_id": null}]}', 422, ("entities[0].trip_id", "whole number")),
+        ('{"entities": [{"trip_id": 99999999999999999999}]}', 422, ("entities[0].trip_id", "whole number")),
+        ('{"entities": [{}]}', 422, ("entities[0].trip_id", "missing key column")),
+        ('{"entities": [{"trip_id": 1, "carrier": "AA"}]}', 422, ("entities[0].carrier", "unknown key column")),
+        ('{"entities": [{"trip_id": 1}, {"trip_id": 77}]}', 404, ("entities[1]", "'trip_id': 77")),
+        ("[]", 422, ("valid dictionary",)),
+        ("", 422, ("body",)),
+    ],
+)
+def test_bad_requests_name_the_field(
+    serve: Serve, use_case: str, body: str, status: int, parts: tuple[str, ...]
+) -> None:
+    champion(use_case)
+    with serve() as client:
+        response = client.post(f"/v1/{use_case}/predict", content=body, headers={"content-type": "application/json"})
+        assert_problem(response, status, *parts)
+
+
+def test_at_most_a_thousand_rows(serve: Serve, use_case: str) -> None:
+    champion(use_case)
+    with serve() as client:
+        assert len(client.post(f"/v1/{use_case}/predict", json={"rows": [ROW] * 1000}).json()["predictions"]) == 1000
+        assert_problem(client.post(f"/v1/{use_case}/predict", json={"rows": [ROW] * 1001}), 422, "rows", "1000 items")
+        assert_problem(
+            client.post(f"/v1/{use_case}/predict", json={"entities": [{"trip_id": 1}] * 1001}), 422, "entities"
+        )
+
+
+def test_many_errors_are_told_in_part(serve: Serve, use_case: str) -> None:
+    champion(use_case)
+    with serve() as client:
+        problem = assert_problem(client.post(f"/v1/{use_case}/predict", json={"rows": [{}] * 1000}), 422)
+    assert problem["detail"].endswith("and 2997 more")
+    assert len(problem["errors"]) == 20
+    assert problem["errors"][0] == {"field": "rows[0].distance", "detail": "missing feature"}
+
+
+@pytest.mark.parametrize("path", ["/v1/nowhere", "/v1/nowhere/entities", "/nowhere"])
+def test_an_unknown_use_case_or_page_is_not_found(serve: Serve, path: str) -> None:
+    with serve() as client:
+        assert_problem(client.get(path), 404, "nowhere")
+
+
+def test_predicting_for_an_unknown_use_case_is_not_found(serve: Serve) -> None:
+    with serve() as client:
+        assert_problem(client.post("/v1/nowhere/predict", json={"rows": [ROW]}), 404, "No such use case")
+        assert_problem(client.get("/v1/nowhere/predict"), 405)
+
+
+def test_a_use_case_without_a_model_cannot_predict_yet(serve: Serve, use_case: str) -> None:
+    with serve() as client:
+        response = client.post(f"/v1/{use_case}/predict", json={"rows": [ROW]})
+        assert_problem(response, 503, "no version is champion yet")
+        assert response.headers["retry-after"] == "1"
+
+
+def test_an_online_store_that_fails_is_a_problem_of_entities_only(serve: Serve, use_case: str) -> None:
+    champion(use_case)
+    with serve(lookup=lambda _: FakeLookup(broken=True)) as client:
+        assert_problem(client.post(f"/v1/{use_case}/predict", json={"entities": [{"trip_id": 1}]}), 503, "online store")
+        assert client.post(f"/v1/{use_case}/predict", json={"rows": [ROW]}).status_code == 200
+
+
+def test_known_entities_can_be_predicted(serve: Serve, use_case: str) -> None:
+    champion(use_case)
+    with serve() as client:
+        known = client.get(f"/v1/{use_case}/entities?limit=1").json()["entities"]
+        assert known == [{"trip_id": 1}]
+        assert client.post(f"/v1/{use_case}/predict", json={"entities": known}).status_code == 200
+        assert_problem(client.get(f"/v1/{use_case}/entities?limit=0"), 422, "limit")
