@@ -12,10 +12,11 @@ import httpx
 
 from include.contract.loading import Folder
 from include.files import read_json
-from include.local.airflow_client import AirflowClient
+from include.local.airflow_client import AirflowClient, AirflowError
 from include.local.airflow_records import Run
 from include.monitoring import observation
 from include.promotion import decisions
+from include.promotion.replica import served_version
 from include.settings import Settings
 
 SPAN_TIMEOUT = 600.0
@@ -133,9 +134,10 @@ class Tour:
 
     def served(self) -> int:
         """The version that the serving process answers with."""
-        answer = self.serving.get(f"/v1/{self.name}")
-        answer.raise_for_status()
-        return int(answer.json()["version"])
+        version, said = served_version(self.settings.replicas[0], self.name)
+        if version is None:
+            raise AirflowError(f"serving has no model of {self.name}: {said}")
+        return version
 
     def predict(self, entity: dict[str, Any]) -> dict[str, Any]:
         """One prediction over REST, with the features it used."""

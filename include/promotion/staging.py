@@ -16,6 +16,7 @@ import httpx
 
 from include.contract.loading import Folder
 from include.promotion.judgement import test_rows
+from include.promotion.replica import served_version
 from include.registry import models
 from include.settings import REPOSITORY, get_settings
 from include.training.evaluate import PREDICTION
@@ -38,8 +39,8 @@ def smoke_test(use_case: Folder, version: int) -> None:
     models.set_alias(name, models.STAGING, version)
     golden = test_rows(candidate).head(GOLDEN_ROWS)
     rows = [{key: _json_value(row[key]) for key in candidate.features} for row in golden.iter_rows(named=True)]
-    with _server(name) as address, httpx.Client(base_url=address, timeout=30) as client:
-        _wait_for(client, name, version)
+    with _server(name) as address, httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
+        _wait_for(address, name, version)
         answer = client.post(f"/v1/{name}/predict", json={"rows": rows})
         if answer.status_code != 200:
             raise SmokeTestError(
@@ -83,19 +84,12 @@ def _server(use_case: str) -> Iterator[str]:
                 process.wait()
 
 
-def _wait_for(client: httpx.Client, use_case: str, version: int) -> None:
+def _wait_for(address: str, use_case: str, version: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT
-    seen = "no answer"
-    while time.monotonic() < deadline:
-        try:
-            answer = client.get(f"/v1/{use_case}")
-            seen = answer.text
-            if answer.status_code == 200 and answer.json()["version"] == version:
-                return
-        except httpx.TransportError as error:
-            seen = str(error)
+    while (seen := served_version(address, use_case))[0] != version:
+        if time.monotonic() > deadline:
+            raise SmokeTestError(f"staging does not serve version {version} after {START_TIMEOUT:.0f} s: {seen[1]}")
         time.sleep(0.2)
-    raise SmokeTestError(f"staging does not serve {use_case} version {version} after {START_TIMEOUT:.0f} s: {seen}")
 
 
 def _free_port() -> int:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import time
 
-import httpx
-
 from include.contract.loading import Folder
 from include.promotion import decisions
 from include.promotion.decisions import Decision, Kind
+from include.promotion.replica import served_version
 from include.registry import models
 from include.settings import get_settings
 
@@ -82,20 +81,8 @@ def verify_replicas(use_case: str, version: int) -> None:
     """Wait until every serving replica answers with the version."""
     deadline = time.monotonic() + VERIFY_TIMEOUT
     for replica in get_settings().replicas:
-        seen = ""
-        while (seen := _served(replica, use_case)) != str(version):
+        while (seen := served_version(replica, use_case))[0] != version:
             if time.monotonic() > deadline:
-                raise SwitchError(f"replica {replica} serves {seen} instead of version {version}")
+                raise SwitchError(f"replica {replica} does not serve version {version}: {seen[1]}")
             time.sleep(0.2)
         log.info("replica %s serves version %d", replica, version)
-
-
-def _served(replica: str, use_case: str) -> str:
-    """The version that a replica serves, or in words why that is unknown."""
-    try:
-        answer = httpx.get(f"{replica}/v1/{use_case}", timeout=5)
-    except httpx.TransportError as error:
-        return f"nothing ({error})"
-    if answer.status_code != 200:
-        return f"nothing (status {answer.status_code})"
-    return str(answer.json()["version"])
