@@ -1,0 +1,1 @@
+"""Decides, with reasons, whether a candidate may replace the champion."""

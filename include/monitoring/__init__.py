@@ -1,0 +1,1 @@
+"""Watches a model in production: drift, realized quality, the decision to retrain, and the report."""
