@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import PartitionedAssetTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -18,8 +19,7 @@ features explains and never asks for a new model by itself.
 
 def build(use_case: Folder) -> None:
     name = use_case.config.name
-    predictions, request = assets.predictions(name), assets.retraining_request(name)
-    schedule = PartitionedAssetTimetable(assets=predictions)
+    schedule = PartitionedAssetTimetable(assets=assets.predictions(name))
     with stage_dag(use_case, "monitor", doc=DOC, schedule=schedule, params=range_params(use_case)):
 
         @task
@@ -31,17 +31,24 @@ def build(use_case: Folder) -> None:
                 raise AirflowSkipException(f"{name} has no champion to watch")
             return observed.decision.to_dict()
 
-        @task(outlets=[request])
-        def request_retraining(decision: dict[str, Any], outlet_events: Any) -> None:
-            if decision["action"] != "retrain":
-                raise AirflowSkipException("; ".join(decision["reasons"]))
-            outlet_events[request].extra = {
-                "until": decision["partition"],
-                "reason": f"{decision['trigger']}: {'; '.join(decision['reasons'])}",
-                "decision_id": decision["evidence_id"],
-            }
+        @task.short_circuit
+        def asks_for_retraining(decision: dict[str, Any]) -> bool:
+            return bool(decision["action"] == "retrain")
 
-        request_retraining(observe())
+        decision = observe()
+        # The id of the run is that of the evidence, so that the same evidence never starts two trainings.
+        retrain = TriggerDagRunOperator(
+            task_id="retrain",
+            trigger_dag_id=f"{name}.train",
+            trigger_run_id="monitor__{{ ti.xcom_pull(task_ids='observe')['evidence_id'] }}",
+            conf={
+                "until": "{{ ti.xcom_pull(task_ids='observe')['partition'] }}",
+                "reason": "{{ ti.xcom_pull(task_ids='observe')['reasons'] | join('; ') }}",
+            },
+            logical_date=None,
+            skip_when_already_exists=True,
+        )
+        asks_for_retraining(decision) >> retrain
 
 
 for _use_case in discover_use_cases().found.values():

@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, task
+from airflow.sdk import CronTriggerTimetable, Param, task
 
 from include.contract.loading import Folder, discover_use_cases
-from include.orchestration import assets, run
+from include.orchestration import assets
 from include.orchestration.stage import TRAINING_POOL, stage_dag
 
 DOC = """Fits a model on labelled history, evaluates it on later time, logs it to MLflow and registers a candidate.
@@ -39,25 +39,16 @@ def params(use_case: Folder) -> dict[str, Param]:
 
 def build(use_case: Folder) -> None:
     config = use_case.config
-    request, candidate = assets.retraining_request(config.name), assets.candidate(config.name)
-    schedule: Any = [request]
-    if config.training.schedule:
-        timetable = CronTriggerTimetable(config.training.schedule, timezone=config.timezone)
-        schedule = AssetOrTimeSchedule(timetable=timetable, assets=[request])
+    candidate = assets.candidate(config.name)
+    cron = config.training.schedule
+    schedule = CronTriggerTimetable(cron, timezone=config.timezone) if cron else None
     with stage_dag(use_case, "train", doc=DOC, schedule=schedule, params=params(use_case)):
 
         @task
         def build_training_set(params: dict[str, Any]) -> dict[str, Any]:
             from include.training import train
 
-            asked = run.event_extra(request)
-            prepared = train.prepare(
-                use_case,
-                until=asked.get("until") or params["until"],
-                window=params["window"],
-                reason=asked.get("reason") or params["reason"],
-            )
-            return prepared.to_dict()
+            return train.prepare(use_case, params["until"], params["window"], params["reason"]).to_dict()
 
         @task(pool=TRAINING_POOL, execution_timeout=timedelta(hours=6))
         def fit(prepared: dict[str, Any], params: dict[str, Any], run_id: str) -> str:

@@ -71,12 +71,11 @@ def run(tour: Tour, scenario: Scenario) -> None:
 
 def _week(tour: Tour, span: str, *, header: bool) -> None:
     started = time.monotonic()
-    _, features = tour.ingest(span)
-    week, monitor = tour.watch(span, features)
+    week = tour.watch(span, tour.ingest(span))
     if header:
         print(week_header(columns(week.metrics)), flush=True)
     if week.decision == "retrain":
-        verdict = tour.promote(tour.follow("train", monitor))
+        verdict = tour.promote(tour.retraining(week))
         week.outcome = f"-> version {verdict['version']} {verdict['outcome']}"
     tour.journal.seconds[span] = round(time.monotonic() - started, 1)
     print(f"{week_line(week)}  {tour.journal.seconds[span]:.0f} s", flush=True)

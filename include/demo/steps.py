@@ -36,6 +36,7 @@ class Week:
     decision: str
     trigger: str | None
     reasons: list[str]
+    evidence_id: str
     outcome: str = ""
 
 
@@ -70,13 +71,12 @@ class Tour:
         self.journal.seconds[title] = round(taken, 1)
         print(f"  {title:<58} {taken:6.1f} s", flush=True)
 
-    def ingest(self, span: str) -> tuple[Run, Run]:
+    def ingest(self, span: str) -> Run:
         """Ingest a span as one run and wait until its features are there."""
         start, _, end = span.partition("/")
         run = self.airflow.trigger(f"{self.name}.ingest", {"start": start, "end": end or start}, note="demo")
         self.airflow.wait(run, SPAN_TIMEOUT)
-        features = self.follow("features", run)
-        return run, features
+        return self.follow("features", run)
 
     def follow(self, stage: str, upstream: Run) -> Run:
         """Wait for the run of a stage that another run's assets started."""
@@ -85,6 +85,11 @@ class Tour:
 
     def train(self, params: dict[str, Any]) -> Run:
         return self.airflow.wait(self.airflow.trigger(f"{self.name}.train", params, note="demo"), SPAN_TIMEOUT)
+
+    def retraining(self, week: Week) -> Run:
+        """Wait for the training that the monitor has asked for."""
+        run = self.airflow.run(f"{self.name}.train", f"monitor__{week.evidence_id}")
+        return self.airflow.wait(run, SPAN_TIMEOUT)
 
     def promote(self, training: Run) -> dict[str, Any]:
         """Wait for the gate and, if it approves, for the promotion; the decision with its numbers."""
@@ -101,10 +106,10 @@ class Tour:
         self.journal.gate.append(entry)
         return entry
 
-    def watch(self, span: str, features: Run) -> tuple[Week, Run]:
+    def watch(self, span: str, features: Run) -> Week:
         """Wait until a span is scored and monitored; its line of the table."""
         score = self.follow("score", features)
-        monitor = self.follow("monitor", score)
+        self.follow("monitor", score)
         last = span.rpartition("/")[2]
         seen = read_json(observation.record_file(self.name, last))
         drift, quality = seen["drift"], seen["quality"]
@@ -119,9 +124,10 @@ class Tour:
             decision=seen["decision"]["action"],
             trigger=seen["decision"]["trigger"],
             reasons=seen["decision"]["reasons"],
+            evidence_id=seen["decision"]["evidence_id"],
         )
         self.journal.weeks.append(week)
-        return week, monitor
+        return week
 
     def rollback(self, reason: str) -> int:
         """Go back to the previous champion; the version that the serving side answers with afterwards."""

@@ -69,9 +69,7 @@ def compute(use_case: Folder, partitions: list[Partition], revision: str) -> Com
 
 def materialize(use_case: Folder, partitions: list[Partition]) -> None:
     """Bring what was computed into the online store."""
-    names = store.view_names(store.open_store(), use_case.config.name)
-    start, end = partitions[0].start, partitions[-1].end
-    store.materialize(names, start, end)
+    store.materialize(use_case.config.name, partitions[0].start, partitions[-1].end)
 
 
 def read_labels(use_case: str, keys: Iterable[str]) -> pl.DataFrame:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -81,17 +80,21 @@ def ensure_applied(use_case: Folder) -> str:
     return wanted
 
 
-def view_names(store: FeatureStore, use_case: str) -> list[str]:
-    """The feature views behind a use case's feature service that are stored (not computed on demand)."""
-    stored = {view.name for view in store.list_batch_feature_views()}
-    projections = store.get_feature_service(use_case).feature_view_projections
-    return [projection.name for projection in projections if projection.name in stored]
+def materialize(use_case: str, start: datetime, end: datetime) -> None:
+    """Bring the newest values of ``[start, end]`` into the online store.
 
-
-def materialize(views: Sequence[str], start: datetime, end: datetime) -> None:
-    """Bring the newest values of ``[start, end]`` into the online store."""
-    open_store().materialize(start_date=start, end_date=end, feature_views=list(views))
-    log.info("materialized %s from %s to %s", ", ".join(views), start.isoformat(), end.isoformat())
+    What is older than a view's time to live at ``end`` would not be served, so it is not written either.
+    """
+    store = open_store()
+    service = {projection.name for projection in store.get_feature_service(use_case).feature_view_projections}
+    by_start: dict[datetime, list[str]] = {}
+    for view in store.list_batch_feature_views():
+        if view.name in service:
+            begin = max(start, end - view.ttl) if view.ttl else start
+            by_start.setdefault(begin, []).append(view.name)
+    for begin, views in sorted(by_start.items()):
+        store.materialize(start_date=begin, end_date=end, feature_views=views)
+        log.info("materialized %s from %s to %s", ", ".join(views), begin.isoformat(), end.isoformat())
 
 
 def feature_names(store: FeatureStore, use_case: str) -> list[str]:

@@ -24,11 +24,6 @@ def predictions(use_case: str) -> Asset:
     return _asset(use_case, "predictions")
 
 
-def retraining_request(use_case: str) -> Asset:
-    """The monitor asks for a new model. Extra: ``until``, ``reason``, ``decision_id``."""
-    return _asset(use_case, "retraining_request")
-
-
 def candidate(use_case: str) -> Asset:
     """A registered model version that waits for the gate. Extra: ``version``."""
     return _asset(use_case, "candidate")

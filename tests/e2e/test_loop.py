@@ -87,15 +87,10 @@ def test_a_served_prediction_names_its_version_and_its_features(tour: Tour, firs
 
 
 def test_weeks_are_scored_and_watched_and_a_challenger_is_judged(tour: Tour, first: dict[str, Any]) -> None:
-    week, monitor = None, None
-    for span in ("2013-03-11", "2013-03-18/2013-03-25"):
-        _, features = tour.ingest(span)
-        week, monitor = tour.watch(span, features)
-        assert week.champion == 1
-        assert week.rows > 400
-    assert week is not None and monitor is not None
-    if week.decision == "retrain":
-        verdict = tour.promote(tour.follow("train", monitor))
+    weeks = [tour.watch(span, tour.ingest(span)) for span in ("2013-03-11", "2013-03-18/2013-03-25")]
+    assert all(week.champion == 1 and week.rows > 400 for week in weeks)
+    if weeks[-1].decision == "retrain":
+        verdict = tour.promote(tour.retraining(weeks[-1]))
     else:
         verdict = tour.promote(tour.train({"window": "6w", "reason": "by hand"}))
     assert verdict["champion_before"] == 1
