@@ -71,7 +71,8 @@ def rates(rows: int, repeats: int) -> dict[str, float]:
         found["ours"] += bool(compare(profile, current, DriftConfig()).drifted)
         found["peer"] += tutorial(reference, current)
         moved = reference.columns[repeat % NUMERIC]
-        shifted = current.with_columns(pl.col(moved) + SHIFT * reference[moved].std(ddof=0))
+        spread = float(np.std(reference[moved].to_numpy()))
+        shifted = current.with_columns(pl.col(moved) + SHIFT * spread)
         found["power"] += moved in compare(profile, shifted, DriftConfig()).drifted
     return {name: count / repeats for name, count in found.items()}
 

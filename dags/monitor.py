@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import PartitionedAssetTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -31,24 +30,15 @@ def build(use_case: Folder) -> None:
                 raise AirflowSkipException(f"{name} has no champion to watch")
             return observed.decision.to_dict()
 
-        @task.short_circuit
-        def asks_for_retraining(decision: dict[str, Any]) -> bool:
-            return bool(decision["action"] == "retrain")
+        @task
+        def retrain(decision: dict[str, Any]) -> None:
+            if decision["action"] != "retrain":
+                raise AirflowSkipException("; ".join(decision["reasons"]))
+            # The id of the run is that of the evidence, so that the same evidence never starts two trainings.
+            conf = {"until": decision["partition"], "reason": "; ".join(decision["reasons"])}
+            run.trigger(f"{name}.train", f"monitor__{decision['evidence_id']}", conf)
 
-        decision = observe()
-        # The id of the run is that of the evidence, so that the same evidence never starts two trainings.
-        retrain = TriggerDagRunOperator(
-            task_id="retrain",
-            trigger_dag_id=f"{name}.train",
-            trigger_run_id="monitor__{{ ti.xcom_pull(task_ids='observe')['evidence_id'] }}",
-            conf={
-                "until": "{{ ti.xcom_pull(task_ids='observe')['partition'] }}",
-                "reason": "{{ ti.xcom_pull(task_ids='observe')['reasons'] | join('; ') }}",
-            },
-            logical_date=None,
-            skip_when_already_exists=True,
-        )
-        asks_for_retraining(decision) >> retrain
+        retrain(observe())
 
 
 for _use_case in discover_use_cases().found.values():

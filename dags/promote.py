@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, task
 
 from include.contract.loading import Folder, discover_use_cases
@@ -67,6 +66,8 @@ def build(use_case: Folder) -> None:
         passed = approved(judged)
         staged, switched = stage(judged), switch(judged)
         if config.approval.required:
+            from airflow.providers.standard.operators.hitl import ApprovalOperator
+
             approve = ApprovalOperator(
                 task_id="approve",
                 subject=f"May this version of {config.title} go into production?",

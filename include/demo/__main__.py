@@ -14,7 +14,7 @@ from include.demo.summary import as_json, closing, columns, expectations, week_h
 from include.files import write_json
 from include.ingestion import ingest, versions
 from include.local.airflow_client import AirflowClient, AirflowError
-from include.local.environment import load_env_file
+from include.local.running import join_running_system
 from include.settings import get_settings
 
 
@@ -22,8 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m include.demo", description=__doc__)
     parser.add_argument("use_case", nargs="?", default="flight_delay")
     options = parser.parse_args()
-    load_env_file()
-    settings = get_settings()
+    settings = join_running_system()
     use_case = load_use_case(options.use_case)
     scenario = Scenario.read(use_case.path)
     if versions.pointers(use_case.config.name, versions.head()):

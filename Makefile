@@ -1,0 +1,69 @@
+# The only commands to remember. Each may be run again at any time; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev up down demo status logs test lint bench screenshots lock clean
+
+ifndef PYTHON
+PYTHON := $(shell for p in python3.11 python3 python; do if "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo "$$p"; break; fi; done)
+endif
+ifeq ($(strip $(PYTHON)),)
+NO_PYTHON := echo "Python 3.11 is needed and was not found: install it (Debian: apt-get install python3.11 python3.11-venv) or name it with PYTHON=/path/to/python3.11" >&2; exit 1;
+endif
+VENV := .venv/bin/python
+
+# Short names on the command line: make up AIRFLOW_PORT=8081
+ifdef AIRFLOW_PORT
+export EVERGREEN_AIRFLOW_PORT := $(AIRFLOW_PORT)
+endif
+ifdef MLFLOW_PORT
+export EVERGREEN_MLFLOW_PORT := $(MLFLOW_PORT)
+endif
+ifdef SERVING_PORT
+export EVERGREEN_SERVING_PORT := $(SERVING_PORT)
+endif
+
+help:  ## this list
+	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@echo "Ports: AIRFLOW_PORT (8080), MLFLOW_PORT (5000), SERVING_PORT (8000); other settings: EVERGREEN_...; also in a file .env"
+
+setup:  ## install everything into .venv
+	@$(NO_PYTHON)"$(PYTHON)" -m include.local.setup
+
+setup-dev:
+	@$(NO_PYTHON)"$(PYTHON)" -m include.local.setup --dev
+
+up: setup  ## start the whole system and wait until it is ready
+	@$(VENV) -m include.local up
+
+down:  ## end the system; data stays
+	@if [ -x $(VENV) ]; then $(VENV) -m include.local down; else echo "down: nothing is set up here"; fi
+
+demo: setup  ## the tour: a use case from raw data to a served, watched and replaced model
+	@$(VENV) -m include.local up
+	@$(VENV) -m include.demo
+
+status: setup  ## what runs, where, and how it is
+	@$(VENV) -m include.local status
+
+logs: setup  ## the last lines of every process
+	@$(VENV) -m include.local logs
+
+test: setup-dev  ## run the tests; ARGS="-k name" chooses
+	@$(VENV) -m pytest $(ARGS)
+
+lint: setup-dev  ## check style and types
+	@echo "lint: ruff check" && $(VENV) -m ruff check .
+	@echo "lint: ruff format --check" && $(VENV) -m ruff format --check .
+	@echo "lint: mypy" && $(VENV) -m mypy -p include -p benchmarks
+
+bench: setup-dev  ## run the benchmarks; ONLY=name chooses one
+	@$(VENV) -m benchmarks $(ONLY)
+
+screenshots: setup-dev  ## take the pictures of the README from the running system (needs Chromium)
+	@PYTHONPATH=. $(VENV) docs/screenshots.py
+
+lock:  ## resolve requirements*.in anew
+	@$(NO_PYTHON)"$(PYTHON)" -m include.local.setup --lock
+
+clean:  ## end the system and remove all it wrote, the data and .venv included
+	@if [ -x $(VENV) ]; then $(VENV) -m include.local clean; fi
+	@echo "clean: .venv and caches" && rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis
