@@ -32,7 +32,7 @@ def params(use_case: Folder) -> dict[str, Param]:
             title="Length of history",
             description=f"How far back from the test stretch to learn, e.g. 8w or 90d. Empty: {known}.",
         ),
-        "model_params": Param({}, type="object", title="Model parameters", description="Override those of the file."),
+        "model_params": Param({}, type=["object", "null"], title="Model parameters", description="Override those of the file."),
         "reason": Param("by hand", type="string", title="Reason", description="Is kept with the model version."),
     }
 
@@ -54,7 +54,7 @@ def build(use_case: Folder) -> None:
         def fit(prepared: dict[str, Any], params: dict[str, Any], run_id: str) -> str:
             from include.training import train
 
-            return train.fit(use_case, train.Prepared.from_dict(prepared), params["model_params"], origin=run_id)
+            return train.fit(use_case, train.Prepared.from_dict(prepared), params["model_params"] or {}, origin=run_id)
 
         @task(outlets=[candidate])
         def register(mlflow_run_id: str, outlet_events: Any) -> int:

@@ -132,10 +132,12 @@ def _gain(comparison: Comparison, rule: ChampionConfig, champion: str) -> Check:
     """The rule itself, from the numbers and not from ``comparison.better`` alone: NaN never passes."""
     low, high = comparison.interval
     passed = comparison.better and low > rule.margin and math.isfinite(comparison.difference)
+    better = "better" if comparison.difference > 0 else "worse"
     side = "above" if passed else "not above"
     reason = (
-        f"loss ({comparison.metric}) lower than that of champion {champion} by {comparison.difference:.4g} "
-        f"[{low:.4g}, {high:.4g}]; with {rule.confidence:.0%} confidence this is {side} the margin of {rule.margin:g}"
+        f"{comparison.metric} is {abs(comparison.difference):.4g} {better} than that of champion {champion} "
+        f"(gain {low:+.4g} to {high:+.4g}); with {rule.confidence:.0%} confidence the gain is {side} "
+        f"the margin of {rule.margin:g}"
     )
     return Check("better", passed, _number(comparison.difference), rule.margin, reason)
 

@@ -18,6 +18,8 @@ from include.monitoring.drift import FeatureDrift
 from include.monitoring.quality import Quality
 from include.records import Record
 
+NAMED = 5  # drifted features that a reason names; the report shows all
+
 Action = Literal["retrain", "wait", "no"]
 Trigger = Literal["quality_loss", "prediction_drift"]
 
@@ -95,7 +97,8 @@ def decide(evidence: Evidence, config: RetrainingConfig, history: Sequence[Retra
     quality = _quality(evidence.quality, config)
     prediction = _prediction(evidence.prediction_drift, config)
     trigger: Trigger | None = "quality_loss" if quality.cause else "prediction_drift" if prediction.cause else None
-    reasons = (quality.reason, prediction.reason, *_features(evidence.drifted_features))
+    findings = (prediction, quality) if trigger == "prediction_drift" else (quality, prediction)
+    reasons = (*(finding.reason for finding in findings), *_features(evidence.drifted_features))
     if evidence.data_incident:
         incident = "the data of this window is in doubt: it is no ground to learn from or to judge by"
         return _decision(evidence, "wait", trigger, (incident, *reasons))
@@ -129,7 +132,8 @@ def _prediction(drift: FeatureDrift | None, config: RetrainingConfig) -> _Findin
 
 def _features(names: tuple[str, ...]) -> Iterator[str]:
     if names:
-        yield f"drifted features, no cause by themselves: {', '.join(sorted(names))}"
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield f"drifted features, no cause by themselves: {', '.join(sorted(names)[:NAMED])}{more}"
 
 
 def _already_used(evidence: Evidence, own: list[RetrainingDecision]) -> Iterator[str]:
