@@ -32,7 +32,9 @@ def params(use_case: Folder) -> dict[str, Param]:
             title="Length of history",
             description=f"How far back from the test stretch to learn, e.g. 8w or 90d. Empty: {known}.",
         ),
-        "model_params": Param({}, type=["object", "null"], title="Model parameters", description="Override those of the file."),
+        "model_params": Param(
+            {}, type=["object", "null"], title="Model parameters", description="Override those of the file."
+        ),
         "reason": Param("by hand", type="string", title="Reason", description="Is kept with the model version."),
     }
 

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# Read when the numeric libraries load: a model's bytes depend on the number of threads it was fitted with.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import prometheus_client  # noqa: F401 - before feast, whose import switches it to files shared by several processes
 import pytest
 
 from include.contract.loading import Folder, load_use_case
