@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from include.contract.loading import Folder, load_use_case
+from include.demo.orchestration import waiting
 from include.demo.scenario import Scenario
 from include.demo.steps import Tour
 from include.demo.summary import as_json, closing, columns, expectations, week_header, week_line
@@ -28,7 +30,7 @@ def main() -> int:
     if versions.pointers(use_case.config.name, versions.head()):
         print(f"demo: {use_case.config.name} has data already; `make clean` removes it, then the demo can run again")
         return 1
-    started = time.monotonic()
+    started, since = time.monotonic(), datetime.now(UTC)
     with AirflowClient.of(settings) as airflow:
         tour = Tour(use_case, airflow, settings)
         try:
@@ -36,10 +38,14 @@ def main() -> int:
         except AirflowError as error:
             print(f"demo: {error}", file=sys.stderr)
         tour.journal.seconds["in all"] = round(time.monotonic() - started, 1)
+        under_way, idle = waiting(airflow, use_case.config.name, since)
+        tour.journal.orchestration = {"under_way": round(under_way, 1), "no_task_works": round(idle, 1)}
         happened = expectations(tour.journal, scenario)
     write_json(settings.home / "demo" / "summary.json", as_json(tour.journal, happened))
     print(closing(tour.journal, happened))
-    print(f"\nThe demo took {time.monotonic() - started:.0f} s. Its summary: {settings.home / 'demo' / 'summary.json'}")
+    share = tour.journal.orchestration["no_task_works"] / max(tour.journal.orchestration["under_way"], 1.0)
+    print(f"\nOf the time in which runs were under way, no task worked in {share:.0%}.")
+    print(f"The demo took {time.monotonic() - started:.0f} s. Its summary: {settings.home / 'demo' / 'summary.json'}")
     _where_to_look(use_case)
     return 0 if all(happened.values()) else 1
 
