@@ -51,7 +51,7 @@ def labelled(use_case: Folder, history: History) -> pl.DataFrame:
     """Every labelled flight with the service's features as known at its time."""
     from feast import Entity, FeatureService
 
-    from include.features.store import definitions
+    from include.features.store import definitions, feature_names
 
     defined = definitions(use_case)
     (service,) = [each for each in defined if isinstance(each, FeatureService)]
@@ -66,8 +66,7 @@ def labelled(use_case: Folder, history: History) -> pl.DataFrame:
         return point_in_time(joined, history.views[name], keys, TTL)
 
     rows = reduce(add, (name for name in history.views if name != own.view), rows)
-    features = [field.name for projection in service.feature_view_projections for field in projection.features]
-    return rows.select("event_timestamp", "known", use_case.config.label.name, *features)
+    return rows.select("event_timestamp", "known", use_case.config.label.name, *feature_names(service))
 
 
 def score(use_case: Folder, rows: pl.DataFrame, split: Split) -> dict[str, float]:

@@ -13,7 +13,7 @@ from include.settings import REPOSITORY, get_settings
 
 if TYPE_CHECKING:
     import pandas as pd
-    from feast import FeatureStore
+    from feast import FeatureService, FeatureStore
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +97,13 @@ def materialize(use_case: str, start: datetime, end: datetime) -> None:
         log.info("materialized %s from %s to %s", ", ".join(views), begin.isoformat(), end.isoformat())
 
 
-def feature_names(store: FeatureStore, use_case: str) -> list[str]:
-    """The columns of the feature service, in its order."""
-    service = store.get_feature_service(use_case)
-    return [feature.name for projection in service.feature_view_projections for feature in projection.features]
+def feature_names(service: FeatureService) -> list[str]:
+    """The columns of a feature service, in alphabetical order.
+
+    Feast's registry keeps a view's fields in an order that differs from one `apply` to the next; a training set, and
+    a model that draws among its columns, must not.
+    """
+    return sorted(feature.name for projection in service.feature_view_projections for feature in projection.features)
 
 
 def historical(store: FeatureStore, use_case: str, entities: pd.DataFrame) -> pd.DataFrame:

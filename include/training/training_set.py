@@ -77,7 +77,7 @@ def build(use_case: Folder, until: Partition, plan: Plan, revision: str) -> Trai
     _refuse_stale(use_case, keys, revision)
     events = split(_label_events(use_case, keys), plan)
     feature_store = store.open_store()
-    features = store.feature_names(feature_store, config.name)
+    features = store.feature_names(feature_store.get_feature_service(config.name))
     entity_columns = [*config.join_keys, EVENT_TIMESTAMP]
     joined = store.historical(feature_store, config.name, events.select(entity_columns).to_pandas())
     frame = pl.concat(

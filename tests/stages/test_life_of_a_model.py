@@ -104,6 +104,13 @@ def test_the_training_set_is_the_same_again(living: Folder) -> None:
     assert prepared[0].content_hash == prepared[1].content_hash
 
 
+def test_applying_the_definitions_again_does_not_change_the_training_set(living: Folder) -> None:
+    before = train.prepare(living, until="2013-03-04", window=None, reason="test")
+    for _ in range(3):
+        store.apply()
+        assert train.prepare(living, until="2013-03-04", window=None, reason="test").content_hash == before.content_hash
+
+
 def test_nothing_learned_from_is_later_than_the_test_begins(living: Folder) -> None:
     prepared = train.prepare(living, until="2013-03-04", window="3w", reason="test")
     learned, test = prepared.split("train"), prepared.split("test")
