@@ -5,12 +5,30 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
-from include.contract.loading import Folder
+from include.contract.authoring import NotThereYet
+from include.contract.loading import Folder, UseCaseError
 
 TRAINING_POOL = "training"
 REGISTRY_POOL = "registry"
+# A source that has not delivered is asked again for half a day, one that fails for about two hours; what is wrong with
+# the use case itself is not tried again.
+SOURCE_RETRIES = 24
+SOURCE_RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception=NotThereYet,
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(minutes=30),
+            reason="the source has not delivered yet",
+        ),
+        *(
+            RetryRule(exception=wrong, action=RetryAction.FAIL, reason="this will not mend itself")
+            for wrong in (ValueError, TypeError, LookupError, AttributeError, UseCaseError)
+        ),
+    ]
+)
 POOLS = {TRAINING_POOL: "fits of models: heavy on the machine", REGISTRY_POOL: "changes of what is in production"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,10 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions as conditions
+from selenium.webdriver.support.ui import WebDriverWait
 
 from include.contract.loading import load_use_case
 from include.demo.steps import Tour
 from include.local.airflow_client import AirflowClient
+from include.local.credentials import USER, load_credentials
 from include.monitoring import observation
 from include.promotion import decisions
 from include.registry import models
@@ -117,6 +122,35 @@ def test_a_rollback_without_an_earlier_champion_fails_and_changes_nothing(tour: 
         with pytest.raises(Exception, match="was never champion"):
             tour.airflow.wait(run)
         assert tour.served() == served
+
+
+def test_the_models_page_is_behind_the_login(tour: Tour, first: dict[str, Any]) -> None:
+    page = f"{get_settings().airflow_url}/evergreen/"
+    assert httpx.get(page, trust_env=False).status_code == 401
+    token = httpx.post(
+        f"{get_settings().airflow_url}/auth/token",
+        json={"username": USER, "password": load_credentials(get_settings()).admin_password},
+        trust_env=False,
+    ).json()["access_token"]
+    answer = httpx.get(page, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+    assert answer.status_code == 200
+    assert tour.use_case.config.title in answer.text
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(shutil.which("chromedriver") is None, reason="needs Chromium and its driver (chromium-driver)")
+def test_airflow_shows_the_models_page_in_a_browser(tour: Tour, first: dict[str, Any]) -> None:
+    from docs.screenshots import browser, sign_in
+
+    with browser(1200, 900) as driver:
+        sign_in(driver, get_settings())
+        driver.get(f"{get_settings().airflow_url}/plugin/models")
+        WebDriverWait(driver, 30).until(conditions.frame_to_be_available_and_switch_to_it((By.TAG_NAME, "iframe")))
+        body = WebDriverWait(driver, 30).until(conditions.presence_of_element_located((By.TAG_NAME, "main")))
+        assert tour.use_case.config.title in body.text
+        assert "version 1" in body.text
+        errors = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+        assert not [entry for entry in errors if "/evergreen/" in entry["message"]]
 
 
 def test_the_servers_have_their_pages(tour: Tour) -> None:
