@@ -148,7 +148,7 @@ def test_airflow_shows_the_models_page_in_a_browser(tour: Tour, first: dict[str,
         WebDriverWait(driver, 30).until(conditions.frame_to_be_available_and_switch_to_it((By.TAG_NAME, "iframe")))
         body = WebDriverWait(driver, 30).until(conditions.presence_of_element_located((By.TAG_NAME, "main")))
         assert tour.use_case.config.title in body.text
-        assert "version 1" in body.text
+        assert f"version {tour.served()}" in body.text
         errors = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
         assert not [entry for entry in errors if "/evergreen/" in entry["message"]]
 
