@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import subprocess
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from include.ingestion.git import GitError, git, read_blobs, run
 from include.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -27,10 +26,9 @@ log = logging.getLogger(__name__)
 BRANCH = "main"
 PUSH_ATTEMPTS = 20
 IGNORED = "# The folders of the partitions are kept by DVC; git keeps their pointers.\n/*/raw/[0-9]*\n!/*/raw/*.dvc\n"
-IDENTITY = {"GIT_AUTHOR_NAME": "evergreen", "GIT_AUTHOR_EMAIL": "evergreen@localhost"}
 
 
-class VersionError(RuntimeError):
+class VersionError(GitError):
     """The data repository refused, or does not hold what was asked of it."""
 
 
@@ -50,15 +48,15 @@ def initialize() -> None:
     settings.data_repository.parent.mkdir(parents=True, exist_ok=True)
     settings.dvc_remote.mkdir(parents=True, exist_ok=True)
     settings.dvc_cache.mkdir(parents=True, exist_ok=True)
-    _git(settings.data_repository.parent, "init", "--bare", f"--initial-branch={BRANCH}", str(settings.data_repository))
+    git(settings.data_repository.parent, "init", "--bare", f"--initial-branch={BRANCH}", str(settings.data_repository))
     with _scratch() as clone:
-        _git(clone.parent, "clone", "--quiet", str(settings.data_repository), str(clone))
-        _git(clone, "checkout", "--quiet", "-B", BRANCH)
+        git(clone.parent, "clone", "--quiet", str(settings.data_repository), str(clone))
+        git(clone, "checkout", "--quiet", "-B", BRANCH)
         _dvc_init(clone)
         (clone / ".gitignore").write_text(IGNORED, encoding="utf-8")
-        _git(clone, "add", ".dvc", ".dvcignore", ".gitignore")
-        _git(clone, "commit", "--quiet", "-m", "Begin the data repository")
-        _git(clone, "push", "--quiet", "origin", BRANCH)
+        git(clone, "add", ".dvc", ".dvcignore", ".gitignore")
+        git(clone, "commit", "--quiet", "-m", "Begin the data repository")
+        git(clone, "push", "--quiet", "origin", BRANCH)
 
 
 def head() -> str:
@@ -73,7 +71,7 @@ def head_or_none() -> str | None:
     repository = get_settings().data_repository
     if not repository.is_dir():
         return None
-    answer = _run(repository, "rev-parse", "--verify", "--quiet", BRANCH)
+    answer = run(repository, "rev-parse", "--verify", "--quiet", BRANCH)
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
@@ -95,13 +93,13 @@ def publish(use_case: str, folders: Mapping[str, Path], message: str) -> str:
 def pointers(use_case: str, revision: str) -> dict[str, Pointer]:
     """All partitions of a use case at a revision, by key, in order."""
     repository = get_settings().data_repository
-    listed = _git(repository, "ls-tree", "-r", "--full-tree", revision, "--", f"{use_case}/raw/")
+    listed = git(repository, "ls-tree", "-r", "--full-tree", revision, "--", f"{use_case}/raw/")
     blobs = {
         Path(path).name.removesuffix(".dvc"): meta.split()[2]
         for meta, path in (line.split("\t", 1) for line in listed.splitlines())
         if path.endswith(".dvc")
     }
-    contents = _read_blobs(repository, list(blobs.values()))
+    contents = read_blobs(repository, list(blobs.values()))
     return {key: Pointer(key, yaml.safe_load(contents[blob])["outs"][0]["md5"]) for key, blob in sorted(blobs.items())}
 
 
@@ -146,7 +144,7 @@ def _fetch(use_case: str, revision: str, keys: Sequence[str]) -> None:
 
     with _clone(revision) as clone:
         names = [f"{use_case}/raw/{key}.dvc" for key in keys]
-        _git(clone, "checkout", "--quiet", "--ignore-skip-worktree-bits", revision, "--", *names)
+        git(clone, "checkout", "--quiet", "--ignore-skip-worktree-bits", revision, "--", *names)
         with Repo(str(clone)) as repo:
             repo.fetch()
 
@@ -164,16 +162,16 @@ def _commit(clone: Path, pointers: Mapping[Path, bytes], message: str) -> str:
     """Commit the pointers on top of whatever the repository's newest revision is by then."""
     names = [str(path.relative_to(clone)) for path in pointers]
     for _ in range(PUSH_ATTEMPTS):
-        _git(clone, "add", "--sparse", "--", *names)
-        if _run(clone, "diff", "--cached", "--quiet").returncode == 0:
-            return _git(clone, "rev-parse", "HEAD").strip()
-        _git(clone, "commit", "--quiet", "-m", message)
-        pushed = _run(clone, "push", "--quiet", "origin", f"HEAD:{BRANCH}")
+        git(clone, "add", "--sparse", "--", *names)
+        if run(clone, "diff", "--cached", "--quiet").returncode == 0:
+            return git(clone, "rev-parse", "HEAD").strip()
+        git(clone, "commit", "--quiet", "-m", message)
+        pushed = run(clone, "push", "--quiet", "origin", f"HEAD:{BRANCH}")
         if pushed.returncode == 0:
-            return _git(clone, "rev-parse", "HEAD").strip()
+            return git(clone, "rev-parse", "HEAD").strip()
         # Somebody else was first: begin again from their revision, with our pointers on top.
-        _git(clone, "fetch", "--quiet", "origin", BRANCH)
-        _git(clone, "reset", "--quiet", "--mixed", "FETCH_HEAD")
+        git(clone, "fetch", "--quiet", "origin", BRANCH)
+        git(clone, "reset", "--quiet", "--mixed", "FETCH_HEAD")
         for path, content in pointers.items():
             path.write_bytes(content)
     raise VersionError(
@@ -187,11 +185,11 @@ def _clone(revision: str = BRANCH) -> Iterator[Path]:
     settings = get_settings()
     head()
     with _scratch() as clone:
-        _git(clone.parent, "clone", "--quiet", "--no-checkout", "--shared", str(settings.data_repository), str(clone))
-        _git(clone, "config", "core.sparseCheckout", "true")
+        git(clone.parent, "clone", "--quiet", "--no-checkout", "--shared", str(settings.data_repository), str(clone))
+        git(clone, "config", "core.sparseCheckout", "true")
         (clone / ".git" / "info").mkdir(exist_ok=True)
         (clone / ".git" / "info" / "sparse-checkout").write_text("/.dvc/\n/.dvcignore\n/.gitignore\n", encoding="utf-8")
-        _git(clone, "checkout", "--quiet", "--detach", revision)
+        git(clone, "checkout", "--quiet", "--detach", revision)
         _dvc_local_config(clone)
         yield clone
 
@@ -216,7 +214,7 @@ def _dvc_init(clone: Path) -> None:
         f"['remote \"store\"']\n    url = {get_settings().dvc_remote}\n",
         encoding="utf-8",
     )
-    _git(clone, "add", ".dvc/config")
+    git(clone, "add", ".dvc/config")
 
 
 def _dvc_local_config(clone: Path) -> None:
@@ -225,44 +223,4 @@ def _dvc_local_config(clone: Path) -> None:
         f"[core]\n    autostage = true\n    site_cache_dir = {clone / '.dvc' / 'site'}\n"
         f"[cache]\n    dir = {get_settings().dvc_cache}\n    type = hardlink,copy\n",
         encoding="utf-8",
-    )
-
-
-def _read_blobs(repository: Path, blobs: Sequence[str]) -> dict[str, bytes]:
-    if not blobs:
-        return {}
-    answer = subprocess.run(
-        ["git", "cat-file", "--batch"],
-        cwd=repository,
-        input="\n".join(blobs).encode(),
-        capture_output=True,
-        check=True,
-    ).stdout
-    contents: dict[str, bytes] = {}
-    position = 0
-    while position < len(answer):
-        end = answer.index(b"\n", position)
-        blob, _, size = answer[position:end].decode().split()
-        contents[blob] = answer[end + 1 : end + 1 + int(size)]
-        position = end + 2 + int(size)
-    return contents
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    answer = _run(folder, *arguments)
-    if answer.returncode != 0:
-        raise VersionError(f"git {' '.join(arguments)} in {folder} failed: {answer.stderr.strip()}")
-    return answer.stdout
-
-
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    committer = {name.replace("AUTHOR", "COMMITTER"): value for name, value in IDENTITY.items()}
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    return subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={**environment, **IDENTITY, **committer},
-        capture_output=True,
-        text=True,
-        check=False,
     )

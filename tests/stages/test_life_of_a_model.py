@@ -16,6 +16,7 @@ from include.contract.partitions import Partition
 from include.features import compute, store
 from include.files import read_json
 from include.ingestion import ingest, versions
+from include.ingestion.git import git
 from include.ingestion.validation import RefusedBatchError
 from include.monitoring import monitor, observation
 from include.promotion import decisions, judgement, switch
@@ -125,7 +126,7 @@ def test_features_of_other_data_are_refused(living: Folder) -> None:
     name = living.config.name
     file = compute.view_file(name, living.config.entity.view, "2013-01-14")
     kept = file.read_bytes()
-    older = versions._git(get_settings().data_repository, "rev-list", "--max-parents=0", "main").strip()
+    older = git(get_settings().data_repository, "rev-list", "--max-parents=0", "main").strip()
     try:
         pl.read_parquet(file).write_parquet(file, metadata={"data_revision": older})
         with pytest.raises(RuntimeError, match=r"station_temperature\.features for 2013-01-14"):
