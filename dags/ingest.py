@@ -5,7 +5,7 @@ from airflow.sdk import CronPartitionTimetable, task
 from include.contract.loading import Folder, discover_use_cases
 from include.contract.partitions import CRON, KEY_FORMAT
 from include.orchestration import assets, run
-from include.orchestration.stage import SOURCE_RETRIES, SOURCE_RETRY_POLICY, range_params, stage_dag
+from include.orchestration.stage import SOURCE_RETRIES, range_params, stage_dag
 
 DOC = """Brings raw data in: lands it, checks it with Great Expectations, versions it with DVC, publishes it.
 
@@ -22,7 +22,7 @@ def build(use_case: Folder) -> None:
     )
     with stage_dag(use_case, "ingest", doc=DOC, schedule=schedule, params=range_params(use_case)):
 
-        @task(retries=SOURCE_RETRIES, retry_policy=SOURCE_RETRY_POLICY)
+        @task(retries=SOURCE_RETRIES)
         def land() -> None:
             from include.ingestion import ingest
 

@@ -12,23 +12,27 @@ from include.contract.loading import Folder, UseCaseError
 
 TRAINING_POOL = "training"
 REGISTRY_POOL = "registry"
-# A source that has not delivered is asked again for half a day, one that fails for about two hours; what is wrong with
-# the use case itself is not tried again.
-SOURCE_RETRIES = 24
-SOURCE_RETRY_POLICY = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(
-            exception=NotThereYet,
-            action=RetryAction.RETRY,
-            retry_delay=timedelta(minutes=30),
-            reason="the source has not delivered yet",
-        ),
-        *(
-            RetryRule(exception=wrong, action=RetryAction.FAIL, reason="this will not mend itself")
-            for wrong in (ValueError, TypeError, LookupError, AttributeError, UseCaseError)
-        ),
-    ]
+# Wrong data, parameters and use cases will not mend themselves; the rest may: files, stores, servers.
+PERMANENT = RetryRule(
+    exception=[
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        UseCaseError,
+        "include.ingestion.validation.RefusedBatchError",
+    ],
+    action=RetryAction.FAIL,
+    reason="this will not mend itself",
 )
+LATE = RetryRule(
+    exception=NotThereYet,
+    action=RetryAction.RETRY,
+    retry_delay=timedelta(minutes=30),
+    reason="the source has not delivered yet",
+)
+# A source that has not delivered is asked again for half a day, one that fails for about two hours.
+SOURCE_RETRIES = 24
 POOLS = {TRAINING_POOL: "fits of models: heavy on the machine", REGISTRY_POOL: "changes of what is in production"}
 
 
@@ -36,7 +40,8 @@ def stage_dag(use_case: Folder, stage: str, *, doc: str, schedule: Any = None, *
     """The DAG ``<use case>.<stage>``.
 
     No catch-up: a day that was missed is ingested by hand as a range, in one run. One run at a time, so that days
-    are treated in order. Failed tasks are tried again after 10 s, 20 s, ...
+    are treated in order. Failed tasks are tried again after 10 s, 20 s, ..., unless the
+    error is one that will not mend itself.
     """
     config = use_case.config
     return DAG(
@@ -55,6 +60,7 @@ def stage_dag(use_case: Folder, stage: str, *, doc: str, schedule: Any = None, *
             "retry_delay": timedelta(seconds=10),
             "retry_exponential_backoff": True,
             "max_retry_delay": timedelta(minutes=5),
+            "retry_policy": ExceptionRetryPolicy(rules=[LATE, PERMANENT]),
             "execution_timeout": timedelta(hours=1),
         },
         **options,

@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from airflow.sdk import ExceptionRetryPolicy, RetryAction
+
+from include.contract.authoring import NotThereYet
+from include.ingestion.validation import RefusedBatchError, Validation
+from include.orchestration.stage import LATE, PERMANENT
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "dags").glob("*.py"))
@@ -54,6 +59,23 @@ def test_runs_are_bounded_and_tasks_tried_again(bag: Found) -> None:
     for dag_id, dag in bag["dags"].items():
         assert dag["runs"] == 1 and dag["catchup"] is False, dag_id
         assert all(retries >= 1 and timeout for retries, timeout, _ in dag["tasks"].values()), dag_id
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (NotThereYet("tomorrow"), RetryAction.RETRY),
+        (ValueError("training.minimum_rows"), RetryAction.FAIL),
+        (KeyError("column"), RetryAction.FAIL),
+        (RefusedBatchError(Validation("2013-01-01", (), {}, {})), RetryAction.FAIL),
+        (OSError("disk"), RetryAction.DEFAULT),
+        (ConnectionError("server"), RetryAction.DEFAULT),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_what_will_not_mend_itself_is_not_tried_again(error: Exception, action: RetryAction) -> None:
+    policy = ExceptionRetryPolicy(rules=[LATE, PERMANENT])
+    assert policy.evaluate(error, try_number=1, max_tries=2).action == action
 
 
 def test_what_is_heavy_or_changes_production_has_a_pool(bag: Found) -> None:
