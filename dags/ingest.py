@@ -20,7 +20,8 @@ def build(use_case: Folder) -> None:
     schedule = CronPartitionTimetable(
         CRON[config.cadence], timezone=config.timezone, run_offset=-1, key_format=KEY_FORMAT[config.cadence]
     )
-    with stage_dag(use_case, "ingest", doc=DOC, schedule=schedule, params=range_params(use_case)):
+    # A partition that its source has not delivered waits without holding up the others.
+    with stage_dag(use_case, "ingest", doc=DOC, schedule=schedule, active_runs=4, params=range_params(use_case)):
 
         @task(retries=SOURCE_RETRIES)
         def land() -> None:

@@ -36,11 +36,13 @@ SOURCE_RETRIES = 24
 POOLS = {TRAINING_POOL: "fits of models: heavy on the machine", REGISTRY_POOL: "changes of what is in production"}
 
 
-def stage_dag(use_case: Folder, stage: str, *, doc: str, schedule: Any = None, **options: Any) -> DAG:
+def stage_dag(
+    use_case: Folder, stage: str, *, doc: str, schedule: Any = None, active_runs: int = 1, **options: Any
+) -> DAG:
     """The DAG ``<use case>.<stage>``.
 
     No catch-up: a day that was missed is ingested by hand as a range, in one run. One run at a time, so that days
-    are treated in order. Failed tasks are tried again after 10 s, 20 s, ..., unless the
+    are treated in order, unless ``active_runs`` says more. Failed tasks are tried again after 10 s, 20 s, ..., unless the
     error is one that will not mend itself.
     """
     config = use_case.config
@@ -51,7 +53,7 @@ def stage_dag(use_case: Folder, stage: str, *, doc: str, schedule: Any = None, *
         doc_md=f"{doc.strip()}\n\n**{config.title}** ({config.name}): {config.description.strip()}\n",
         schedule=schedule,
         catchup=False,
-        max_active_runs=1,
+        max_active_runs=active_runs,
         is_paused_upon_creation=False,
         tags=["evergreen", config.name, stage, *config.tags],
         default_args={
