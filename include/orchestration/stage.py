@@ -42,8 +42,8 @@ def stage_dag(
     """The DAG ``<use case>.<stage>``.
 
     No catch-up: a day that was missed is ingested by hand as a range, in one run. One run at a time, so that days
-    are treated in order, unless ``active_runs`` says more. Failed tasks are tried again after 10 s, 20 s, ..., unless the
-    error is one that will not mend itself.
+    are treated in order, unless ``active_runs`` says more. Failed tasks are tried again after 10 s, 20 s, ...,
+    but not after an error that will not mend itself.
     """
     config = use_case.config
     return DAG(
