@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,18 @@ def test_a_broken_use_case_is_named_and_hides_no_other(tmp_path: Path) -> None:
     (error,) = found["errors"].values()
     assert "broken/use_case.yaml" in error and "task: Input should be" in error
     assert {dag_id.split(".")[0] for dag_id in found["dags"]} == {"station_temperature"}
+
+
+def test_a_use_case_that_wants_a_person_s_approval_gets_that_step(tmp_path: Path) -> None:
+    folder = tmp_path / "use_cases" / "station_temperature"
+    shutil.copytree(ROOT / "tests" / "use_cases" / folder.name, folder)
+    with (folder / "use_case.yaml").open("a") as file:
+        file.write("approval: {required: true, deadline: 2h}\n")
+    found = describe(tmp_path, folder.parent)
+    assert found["errors"] == {}
+    assert set(found["dags"]["station_temperature.promote"]["tasks"]) == {
+        "judge", "approved", "approve", "stage", "switch",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
