@@ -50,13 +50,20 @@ def build(use_case: Folder) -> None:
         def build_training_set(params: dict[str, Any]) -> dict[str, Any]:
             from include.training import train
 
-            return train.prepare(use_case, params["until"], params["window"], params["reason"]).to_dict()
+            return train.prepare(use_case, params["until"], params["window"]).to_dict()
 
         @task(pool=TRAINING_POOL, execution_timeout=timedelta(hours=6))
         def fit(prepared: dict[str, Any], params: dict[str, Any], run_id: str) -> str:
             from include.training import train
+            from include.training.training_set import TrainingSet
 
-            return train.fit(use_case, train.Prepared.from_dict(prepared), params["model_params"] or {}, origin=run_id)
+            return train.fit(
+                use_case,
+                TrainingSet.from_dict(prepared),
+                params["model_params"] or {},
+                reason=params["reason"],
+                origin=run_id,
+            )
 
         @task(outlets=[candidate])
         def register(mlflow_run_id: str, outlet_events: Any) -> int:

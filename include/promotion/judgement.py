@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class RefusedError(Exception):
-    """The gate refused a candidate; the message gives the reasons."""
-
-
 @dataclass(frozen=True)
 class Judgement:
     """A verdict and which versions it is about."""

@@ -6,7 +6,7 @@ import logging
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,6 @@ from include.files import write_json
 from include.ingestion import versions
 from include.monitoring.drift import ReferenceProfile
 from include.monitoring.quality import Promise
-from include.records import Record
 from include.registry import models
 from include.registry.model_input import features_of, to_model_input
 from include.settings import REPOSITORY
@@ -38,48 +37,7 @@ PROMISE_FILE = "monitoring/promise.json"
 ORIGIN_TAG: Final = "evergreen.origin"
 
 
-@dataclass(frozen=True)
-class Prepared(Record):
-    """A training set on its way to the fit."""
-
-    path: str
-    content_hash: str
-    data_revision: str
-    definition_hash: str
-    first: str
-    last: str
-    train_start: str | None
-    test_start: str
-    as_of: str
-    train_rows: int
-    test_rows: int
-    features: tuple[str, ...]
-    reason: str
-
-    @classmethod
-    def of(cls, written: TrainingSet, reason: str) -> Prepared:
-        plan = written.plan
-        return cls(
-            path=str(written.path),
-            content_hash=written.content_hash,
-            data_revision=written.data_revision,
-            definition_hash=written.definition_hash,
-            first=written.first,
-            last=written.last,
-            train_start=plan.train_start.isoformat() if plan.train_start else None,
-            test_start=plan.test_start.isoformat(),
-            as_of=plan.as_of.isoformat(),
-            train_rows=written.train_rows,
-            test_rows=written.test_rows,
-            features=written.features,
-            reason=reason,
-        )
-
-    def split(self, name: str) -> pl.DataFrame:
-        return pl.read_parquet(self.path).filter(pl.col(training_set.SPLIT) == name)
-
-
-def prepare(use_case: Folder, until: str | None, window: str | None, reason: str) -> Prepared:
+def prepare(use_case: Folder, until: str | None, window: str | None) -> TrainingSet:
     """Fix the data revision and write the training set.
 
     ``until`` is the key of the last partition (none: the newest), ``window`` the length of history to learn from.
@@ -104,10 +62,10 @@ def prepare(use_case: Folder, until: str | None, window: str | None, reason: str
         )
     if not written.test_rows:
         raise ValueError(f"{config.name}: no labelled rows from {plan.test_start:%Y-%m-%d} to {plan.as_of:%Y-%m-%d}")
-    return Prepared.of(written, reason)
+    return written
 
 
-def fit(use_case: Folder, prepared: Prepared, overrides: Mapping[str, Any], origin: str) -> str:
+def fit(use_case: Folder, prepared: TrainingSet, overrides: Mapping[str, Any], *, reason: str, origin: str) -> str:
     """Fit, evaluate and log to MLflow; the run's id. ``origin`` names the attempt, so that a retry leaves one run."""
     import mlflow
 
@@ -118,8 +76,8 @@ def fit(use_case: Folder, prepared: Prepared, overrides: Mapping[str, Any], orig
         return finished
     params = {"seed": config.training.seed, **config.training.params, **overrides}
     with mlflow.start_run(run_name=f"{config.name} until {prepared.last}", tags={ORIGIN_TAG: origin}) as run:
-        mlflow.log_params({**params, "window": prepared.train_start or "all history"})
-        train, test = prepared.split("train"), prepared.split("test")
+        mlflow.log_params({**params, "window": prepared.plan.train_start or "all history"})
+        train, test = prepared.read("train"), prepared.read("test")
         columns = list(prepared.features)
         raw = train.select(columns).to_pandas()
         features = features_of(raw)
@@ -149,7 +107,7 @@ def fit(use_case: Folder, prepared: Prepared, overrides: Mapping[str, Any], orig
                 )
             ),
         }
-        mlflow.set_tags({**_identity(prepared), "digest": logged.digest})
+        mlflow.set_tags({**_identity(prepared), "reason": reason, "digest": logged.digest})
         _log_evaluation(use_case, prepared, scored)
     return str(run.info.run_id)
 
@@ -186,7 +144,7 @@ def _close_earlier(experiment: str, origin: str) -> str | None:
     return None
 
 
-def _identity(prepared: Prepared) -> dict[str, str]:
+def _identity(prepared: TrainingSet) -> dict[str, str]:
     return {
         "data_revision": prepared.data_revision,
         "definition_hash": prepared.definition_hash,
@@ -194,9 +152,8 @@ def _identity(prepared: Prepared) -> dict[str, str]:
         "code_revision": code_revision(),
         "first": prepared.first,
         "last": prepared.last,
-        "test_start": prepared.test_start,
-        "as_of": prepared.as_of,
-        "reason": prepared.reason,
+        "test_start": prepared.plan.test_start.isoformat(),
+        "as_of": prepared.plan.as_of.isoformat(),
     }
 
 
@@ -222,7 +179,7 @@ def _reference(learned: pl.DataFrame, predicted: pl.DataFrame) -> ReferenceProfi
     )
 
 
-def _log_evaluation(use_case: Folder, prepared: Prepared, scored: Mapping[str, pl.DataFrame]) -> None:
+def _log_evaluation(use_case: Folder, prepared: TrainingSet, scored: Mapping[str, pl.DataFrame]) -> None:
     """Log metrics, the model card, and what the gate and the monitor will need of this version."""
     import mlflow
 

@@ -22,6 +22,7 @@ from include.features.compute import INSTANT, KNOWN_AT, LABEL
 from include.features.store import EVENT_TIMESTAMP
 from include.files import replacing
 from include.ingestion import versions
+from include.records import Record
 from include.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,8 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class TrainingSet:
-    """A written training set."""
+class TrainingSet(Record):
+    """A written training set, as it travels from the task that wrote it to the one that fits."""
 
     path: Path
     content_hash: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -67,8 +67,8 @@ def bring_in(use_case: Folder, key: str) -> list[Partition]:
 
 
 def trained(use_case: Folder, origin: str) -> int:
-    prepared = train.prepare(use_case, until="2013-03-04", window=None, reason="test")
-    return train.register(use_case, train.fit(use_case, prepared, {}, origin)).version
+    prepared = train.prepare(use_case, until="2013-03-04", window=None)
+    return train.register(use_case, train.fit(use_case, prepared, {}, reason="test", origin=origin)).version
 
 
 def test_rows_are_conserved_from_landing_to_quarantine(living: Folder) -> None:
@@ -101,21 +101,21 @@ def test_a_label_is_known_only_after_its_hour(living: Folder) -> None:
 
 
 def test_the_training_set_is_the_same_again(living: Folder) -> None:
-    prepared = [train.prepare(living, until="2013-03-04", window=None, reason="test") for _ in range(2)]
+    prepared = [train.prepare(living, until="2013-03-04", window=None) for _ in range(2)]
     assert prepared[0].content_hash == prepared[1].content_hash
 
 
 def test_applying_the_definitions_again_does_not_change_the_training_set(living: Folder) -> None:
-    before = train.prepare(living, until="2013-03-04", window=None, reason="test")
+    before = train.prepare(living, until="2013-03-04", window=None)
     for _ in range(3):
         store.apply()
-        assert train.prepare(living, until="2013-03-04", window=None, reason="test").content_hash == before.content_hash
+        assert train.prepare(living, until="2013-03-04", window=None).content_hash == before.content_hash
 
 
 def test_nothing_learned_from_is_later_than_the_test_begins(living: Folder) -> None:
-    prepared = train.prepare(living, until="2013-03-04", window="3w", reason="test")
-    learned, test = prepared.split("train"), prepared.split("test")
-    begin = datetime.fromisoformat(prepared.test_start)
+    prepared = train.prepare(living, until="2013-03-04", window="3w")
+    learned, test = prepared.read("train"), prepared.read("test")
+    begin = prepared.plan.test_start
     assert test["event_timestamp"].min() >= begin  # type: ignore[operator]
     assert begin - timedelta(weeks=3) <= learned["event_timestamp"].min()  # type: ignore[operator]
     # The label of an event is known a day later, and all labels that are learned from are known by then.
@@ -130,7 +130,7 @@ def test_features_of_other_data_are_refused(living: Folder) -> None:
     try:
         pl.read_parquet(file).write_parquet(file, metadata={"data_revision": older})
         with pytest.raises(RuntimeError, match=r"station_temperature\.features for 2013-01-14"):
-            train.prepare(living, until="2013-03-04", window=None, reason="test")
+            train.prepare(living, until="2013-03-04", window=None)
     finally:
         file.write_bytes(kept)
 
@@ -141,19 +141,21 @@ def test_missing_features_name_the_cure(living: Folder) -> None:
     file.rename(hidden)
     try:
         with pytest.raises(FileNotFoundError, match=r"run station_temperature\.features"):
-            train.prepare(living, until="2013-03-04", window=None, reason="test")
+            train.prepare(living, until="2013-03-04", window=None)
     finally:
         hidden.rename(file)
 
 
 def test_too_little_history_is_refused_before_the_fit(living: Folder) -> None:
     with pytest.raises(ValueError, match=r"training\.minimum_rows is 300"):
-        train.prepare(living, until="2013-03-04", window="30h", reason="test")
+        train.prepare(living, until="2013-03-04", window="30h")
 
 
 def test_a_retried_fit_leaves_one_run(living: Folder) -> None:
-    prepared = train.prepare(living, until="2013-03-04", window=None, reason="test")
-    assert train.fit(living, prepared, {}, "retried") == train.fit(living, prepared, {}, "retried")
+    prepared = train.prepare(living, until="2013-03-04", window=None)
+    assert train.fit(living, prepared, {}, reason="test", origin="retried") == train.fit(
+        living, prepared, {}, reason="test", origin="retried"
+    )
 
 
 def test_a_version_tells_what_it_comes_from(living: Folder) -> None:
