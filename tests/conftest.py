@@ -16,6 +16,21 @@ from include.settings import get_settings
 USE_CASES = Path(__file__).parent / "use_cases"
 
 
+@pytest.fixture(scope="session")
+def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store of its own for the session: creating the database takes seconds."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)  # where a SQLite store keeps its artifacts
+        patch.setenv("EVERGREEN_HOME", str(home))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        get_settings.cache_clear()
+        yield home
+    get_settings.cache_clear()
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of its own for all stores, with a space in its path."""
