@@ -1,31 +1,25 @@
 """The data git repository: DVC pointers under git, contents in a DVC remote.
 
-Layout: ``<use case>/raw/<partition>.dvc``, one pointer to the folder of a partition. A commit is *the* data revision:
-it names the exact bytes of every partition. Writers work in private clones that check out nothing but what they write,
-so that their cost does not grow with the history and two days never wait for each other.
+Layout: ``<use case>/raw/<YYYY-MM>/<partition>.dvc``, one pointer to the folder of a partition. A commit is *the* data
+revision: it names the exact bytes of every partition. A folder per month keeps small what a commit writes anew.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import shutil
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import yaml
-
-from include.ingestion.git import GitError, git, read_blobs, run
+from include.ingestion import contents
+from include.ingestion.git import GitError, commit, git, read_blobs, run
 from include.settings import get_settings
 
-log = logging.getLogger(__name__)
-
 BRANCH = "main"
-PUSH_ATTEMPTS = 20
-IGNORED = "# The folders of the partitions are kept by DVC; git keeps their pointers.\n/*/raw/[0-9]*\n!/*/raw/*.dvc\n"
+COMMIT_ATTEMPTS = 50
+CONFIG = ".dvc/config"
+IGNORED = (
+    "# The folders of the partitions are kept by DVC; git keeps their pointers.\n/*/raw/*/[0-9]*\n!/*/raw/*/*.dvc\n"
+)
 
 
 class VersionError(GitError):
@@ -40,23 +34,31 @@ class Pointer:
     md5: str
 
 
+@dataclass(frozen=True)
+class Version:
+    """A commit that touched a partition: when (ISO time), and the DVC hash from then on; None where it was removed."""
+
+    revision: str
+    at: str
+    md5: str | None
+    message: str
+
+
 def initialize() -> None:
     """Create the data repository where there is none."""
     settings = get_settings()
-    if (settings.data_repository / "HEAD").is_file() and head_or_none() is not None:
+    if head_or_none() is not None:
         return
-    settings.data_repository.parent.mkdir(parents=True, exist_ok=True)
-    settings.dvc_remote.mkdir(parents=True, exist_ok=True)
-    settings.dvc_cache.mkdir(parents=True, exist_ok=True)
+    for folder in (settings.data_repository.parent, settings.dvc_remote, settings.dvc_cache):
+        folder.mkdir(parents=True, exist_ok=True)
     git(settings.data_repository.parent, "init", "--bare", f"--initial-branch={BRANCH}", str(settings.data_repository))
-    with _scratch() as clone:
-        git(clone.parent, "clone", "--quiet", str(settings.data_repository), str(clone))
-        git(clone, "checkout", "--quiet", "-B", BRANCH)
-        _dvc_init(clone)
-        (clone / ".gitignore").write_text(IGNORED, encoding="utf-8")
-        git(clone, "add", ".dvc", ".dvcignore", ".gitignore")
-        git(clone, "commit", "--quiet", "-m", "Begin the data repository")
-        git(clone, "push", "--quiet", "origin", BRANCH)
+    files = {
+        CONFIG: "[core]\n    analytics = false\n    remote = store\n"
+        f'[\'remote "store"\']\n    url = "{settings.dvc_remote}"\n',
+        ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+        ".gitignore": IGNORED,
+    }
+    _commit({path: text.encode() for path, text in files.items()}, "Begin the data repository")
 
 
 def head() -> str:
@@ -69,38 +71,41 @@ def head() -> str:
 
 def head_or_none() -> str | None:
     repository = get_settings().data_repository
-    if not repository.is_dir():
+    if not (repository / "HEAD").is_file():
         return None
-    answer = run(repository, "rev-parse", "--verify", "--quiet", BRANCH)
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    answer = run(repository, "rev-parse", "--verify", "--quiet", f"refs/heads/{BRANCH}")
+    return answer.stdout.decode().strip() if answer.returncode == 0 else None
 
 
 def publish(use_case: str, folders: Mapping[str, Path], message: str) -> str:
     """Version the folders of some partitions (by key) and return the data revision that holds them.
 
-    The contents are pushed to the remote before the commit that names them. Identical contents make no new revision.
-    The folders are moved.
+    The contents are in the remote before the commit that names them. Identical contents make no new revision. The
+    folders stay as they are, and after a failure the same call can be repeated.
     """
-    with _clone() as clone:
-        raw = clone / use_case / "raw"
-        raw.mkdir(parents=True, exist_ok=True)
-        for key, folder in folders.items():
-            shutil.move(folder, raw / key)
-        pointers = _add_and_push(clone, [raw / key for key in folders])
-        return _commit(clone, {path: path.read_bytes() for path in pointers}, message)
+    try:
+        pointers = contents.put(_config(head()), folders)
+    except (contents.ContentError, OSError) as error:
+        raise VersionError(f"{use_case}: nothing is published: {error}") from error
+    return _commit({_path(use_case, key): pointer for key, pointer in pointers.items()}, message)
 
 
-def pointers(use_case: str, revision: str) -> dict[str, Pointer]:
-    """All partitions of a use case at a revision, by key, in order."""
+def keys(use_case: str, revision: str) -> list[str]:
+    """The keys of all partitions of a use case at a revision, in order."""
+    return list(_blobs(use_case, revision))
+
+
+def pointers(use_case: str, revision: str, keys: Sequence[str] | None = None) -> dict[str, Pointer]:
+    """Partitions of a use case at a revision by key, in order: all of them, or those of ``keys`` that are there."""
     repository = get_settings().data_repository
-    listed = git(repository, "ls-tree", "-r", "--full-tree", revision, "--", f"{use_case}/raw/")
-    blobs = {
-        Path(path).name.removesuffix(".dvc"): meta.split()[2]
-        for meta, path in (line.split("\t", 1) for line in listed.splitlines())
-        if path.endswith(".dvc")
-    }
-    contents = read_blobs(repository, list(blobs.values()))
-    return {key: Pointer(key, yaml.safe_load(contents[blob])["outs"][0]["md5"]) for key, blob in sorted(blobs.items())}
+    if keys is None:
+        blobs = _blobs(use_case, revision)
+    else:
+        blobs = {key: f"{revision}:{_path(use_case, key)}" for key in sorted(set(keys))}
+    found = read_blobs(repository, list(blobs.values()))
+    if not found:
+        git(repository, "rev-parse", "--verify", f"{revision}^{{commit}}")  # A wrong revision is no empty one.
+    return {key: Pointer(key, contents.md5_of(found[blob])) for key, blob in blobs.items() if blob in found}
 
 
 def files(use_case: str, revision: str, keys: Sequence[str] | None = None) -> dict[str, dict[str, Path]]:
@@ -108,119 +113,81 @@ def files(use_case: str, revision: str, keys: Sequence[str] | None = None) -> di
 
     What the local cache lacks is fetched from the remote first. Unknown keys raise ``VersionError``.
     """
-    known = pointers(use_case, revision)
+    known = pointers(use_case, revision, keys)
     wanted = list(known) if keys is None else list(keys)
-    missing = [key for key in wanted if key not in known]
-    if missing:
+    if missing := [key for key in wanted if key not in known]:
         raise VersionError(f"{use_case}: revision {revision[:12]} holds no partition {', '.join(missing[:5])}")
-    found = {key: _listing(known[key].md5) for key in wanted}
-    absent = [key for key, listing in found.items() if listing is None]
-    if absent:
-        _fetch(use_case, revision, absent)
-        found |= {key: _listing(known[key].md5) for key in absent}
-    unreadable = [key for key, listing in found.items() if listing is None]
-    if unreadable:
+    found = {key: contents.listing(known[key].md5) for key in wanted}
+    if absent := [key for key, listing in found.items() if listing is None]:
+        try:
+            contents.fetch(_config(revision), {key: known[key].md5 for key in absent})
+        except contents.ContentError as error:
+            raise VersionError(f"{use_case}: revision {revision[:12]} cannot be read: {error}") from error
+        found |= {key: contents.listing(known[key].md5) for key in absent}
+    if unreadable := [key for key, listing in found.items() if listing is None]:
         raise VersionError(
             f"{use_case}: the remote lacks the content of {', '.join(unreadable[:5])} at {revision[:12]}"
         )
     return {key: listing for key, listing in found.items() if listing is not None}
 
 
-def _listing(md5: str) -> dict[str, Path] | None:
-    """The files of a DVC folder object by relative name; None where the cache lacks any of them."""
-    manifest = _cached(md5)
-    if not manifest.is_file():
-        return None
-    paths = {entry["relpath"]: _cached(entry["md5"]) for entry in json.loads(manifest.read_text(encoding="utf-8"))}
-    return paths if all(path.is_file() for path in paths.values()) else None
+def changed(use_case: str, before: str, after: str) -> list[str]:
+    """The keys of the partitions that were added, changed or removed between two revisions, in order."""
+    options = ("--name-only", "--no-renames", "-z")
+    paths = git(get_settings().data_repository, "diff", *options, before, after, "--", f"{use_case}/raw/").split("\0")
+    return sorted(_key(path) for path in paths if path.endswith(".dvc"))
 
 
-def _cached(md5: str) -> Path:
-    return get_settings().dvc_cache / "files" / "md5" / md5[:2] / md5[2:]
+def log(use_case: str, key: str) -> list[Version]:
+    """The commits that added, changed or removed a partition, newest first."""
+    repository, path = get_settings().data_repository, _path(use_case, key)
+    printed = git(repository, "log", "-z", "--format=%H%n%cI%n%B", head(), "--", path)
+    commits = [entry.split("\n", 2) for entry in printed.split("\0") if entry]
+    found = read_blobs(repository, [f"{revision}:{path}" for revision, _, _ in commits])
+    md5s = {name: contents.md5_of(pointer) for name, pointer in found.items()}
+    return [
+        Version(revision, at, md5s.get(f"{revision}:{path}"), message.rstrip("\n")) for revision, at, message in commits
+    ]
 
 
-def _fetch(use_case: str, revision: str, keys: Sequence[str]) -> None:
-    from dvc.repo import Repo
-
-    with _clone(revision) as clone:
-        names = [f"{use_case}/raw/{key}.dvc" for key in keys]
-        git(clone, "checkout", "--quiet", "--ignore-skip-worktree-bits", revision, "--", *names)
-        with Repo(str(clone)) as repo:
-            repo.fetch()
+def _path(use_case: str, key: str) -> str:
+    return f"{use_case}/raw/{key[:7]}/{key}.dvc"
 
 
-def _add_and_push(clone: Path, folders: Sequence[Path]) -> list[Path]:
-    from dvc.repo import Repo
-
-    with Repo(str(clone)) as repo:
-        repo.add([str(folder) for folder in folders])
-        repo.push()
-    return [folder.with_name(f"{folder.name}.dvc") for folder in folders]
+def _key(path: str) -> str:
+    return PurePosixPath(path).name.removesuffix(".dvc")
 
 
-def _commit(clone: Path, pointers: Mapping[Path, bytes], message: str) -> str:
-    """Commit the pointers on top of whatever the repository's newest revision is by then."""
-    names = [str(path.relative_to(clone)) for path in pointers]
-    for _ in range(PUSH_ATTEMPTS):
-        git(clone, "add", "--sparse", "--", *names)
-        if run(clone, "diff", "--cached", "--quiet").returncode == 0:
-            return git(clone, "rev-parse", "HEAD").strip()
-        git(clone, "commit", "--quiet", "-m", message)
-        pushed = run(clone, "push", "--quiet", "origin", f"HEAD:{BRANCH}")
-        if pushed.returncode == 0:
-            return git(clone, "rev-parse", "HEAD").strip()
-        # Somebody else was first: begin again from their revision, with our pointers on top.
-        git(clone, "fetch", "--quiet", "origin", BRANCH)
-        git(clone, "reset", "--quiet", "--mixed", "FETCH_HEAD")
-        for path, content in pointers.items():
-            path.write_bytes(content)
-    raise VersionError(
-        f"{get_settings().data_repository}: refused {PUSH_ATTEMPTS} pushes, the last with: {pushed.stderr}"
-    )
+def _blobs(use_case: str, revision: str) -> dict[str, str]:
+    """The ids of all pointers by key, in order."""
+    tree = git(get_settings().data_repository, "ls-tree", "-r", "-z", "--full-tree", revision, f"{use_case}/raw/")
+    entries = [entry.split("\t", 1) for entry in tree.split("\0") if entry.endswith(".dvc")]
+    return dict(sorted((_key(path), meta.split()[2]) for meta, path in entries))
 
 
-@contextmanager
-def _clone(revision: str = BRANCH) -> Iterator[Path]:
-    """A private clone with nothing checked out but DVC's own files."""
-    settings = get_settings()
-    head()
-    with _scratch() as clone:
-        git(clone.parent, "clone", "--quiet", "--no-checkout", "--shared", str(settings.data_repository), str(clone))
-        git(clone, "config", "core.sparseCheckout", "true")
-        (clone / ".git" / "info").mkdir(exist_ok=True)
-        (clone / ".git" / "info" / "sparse-checkout").write_text("/.dvc/\n/.dvcignore\n/.gitignore\n", encoding="utf-8")
-        git(clone, "checkout", "--quiet", "--detach", revision)
-        _dvc_local_config(clone)
-        yield clone
+def _config(revision: str) -> bytes:
+    """DVC's settings at a revision; they name the remote."""
+    repository, name = get_settings().data_repository, f"{revision}:{CONFIG}"
+    found = read_blobs(repository, [name])
+    if name not in found:
+        raise VersionError(f"{repository}: revision {revision[:12]} holds no {CONFIG}")
+    return found[name]
 
 
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    path = get_settings().work / f"data-{uuid.uuid4().hex}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _dvc_init(clone: Path) -> None:
-    from dvc.repo import Repo
-
-    Repo.init(str(clone)).close()
-    config = clone / ".dvc" / "config"
-    config.write_text(
-        "[core]\n    analytics = false\n    remote = store\n"
-        f"['remote \"store\"']\n    url = {get_settings().dvc_remote}\n",
-        encoding="utf-8",
-    )
-    git(clone, "add", ".dvc/config")
-
-
-def _dvc_local_config(clone: Path) -> None:
-    """What belongs to this machine: the shared cache, and a private place for DVC's own bookkeeping."""
-    (clone / ".dvc" / "config.local").write_text(
-        f"[core]\n    autostage = true\n    site_cache_dir = {clone / '.dvc' / 'site'}\n"
-        f"[cache]\n    dir = {get_settings().dvc_cache}\n    type = hardlink,copy\n",
-        encoding="utf-8",
-    )
+def _commit(files: Mapping[str, bytes], message: str) -> str:
+    """Commit files on top of whatever the newest revision is by then."""
+    repository = get_settings().data_repository
+    for _ in range(COMMIT_ATTEMPTS):
+        parent = head_or_none()
+        named = {f"{parent}:{path}": content for path, content in files.items()}
+        if parent and read_blobs(repository, list(named)) == named:
+            return parent
+        try:
+            revision = commit(repository, BRANCH, parent, files, message)
+        except GitError as error:
+            if head_or_none() == parent:
+                raise VersionError(f"nothing is published: {error}") from error
+            continue  # Somebody else was first.
+        run(repository, "gc", "--auto", "--quiet")
+        return revision
+    raise VersionError(f"{repository}: {COMMIT_ATTEMPTS} times another commit was first; publish again")
