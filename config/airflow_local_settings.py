@@ -27,6 +27,7 @@ LIBRARIES = (
     "mlflow.sklearn",
     "feast",
     "great_expectations",
+    "duckdb_engine",
     "dvc.repo",
 )
 

@@ -35,7 +35,7 @@ def build(use_case: Folder) -> None:
 
             partitions = run.partitions(use_case)
             compute.materialize(use_case, partitions)
-            run.publish_event(features, partitions, **ids)
+            run.publish_event(features, [partitions], **ids)
 
         materialize(compute())
 

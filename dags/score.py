@@ -11,8 +11,8 @@ from include.orchestration.stage import range_params, stage_dag
 
 DOC = """Predicts with the champion for every entity row of a partition and logs the predictions.
 
-Runs when features are published; skips while there is no champion. Doing it again replaces the partition's
-predictions by those of today's champion.
+Runs when features are published; skips while there is no champion. Predictions that are there stay, also when data is
+corrected afterwards. By hand, with a first and a last partition, those of today's champion take their place.
 """
 
 
@@ -27,11 +27,13 @@ def build(use_case: Folder) -> None:
             from include.serving import batch
 
             partitions = run.partitions(use_case)
-            scored = batch.score(use_case, partitions)
+            scored = batch.score(use_case, partitions, again=run.by_hand())
             if scored is None:
                 raise AirflowSkipException(f"{name} has no champion yet; {name}.train and {name}.promote make one")
+            if scored.rows == 0:
+                raise AirflowSkipException("all of it was predicted before, or there is nothing to predict")
             ids = {"model_version": scored.model_version, "rows": scored.rows}
-            run.publish_event(predictions, partitions, **ids)
+            run.publish_event(predictions, [partitions], **ids)
             return ids
 
         score()

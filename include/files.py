@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,27 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def append_line(path: Path, content: Any) -> None:
+    """Append one JSON line by a single write, so that writers beside each other tear no line, and sync it to disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(content, ensure_ascii=False) + "\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, line.encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def link_tree(source: Path, target: Path) -> None:
     """The folder ``source`` again at ``target``, sharing its files' bytes on the disk."""
     shutil.copytree(source, target, copy_function=os.link)
+
+
+def remove_older(folder: Path, seconds: float) -> None:
+    """Remove what is in a folder and was made longer ago than that: the leftovers of runs that ended or were killed."""
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.stat().st_mtime < time.time() - seconds:
+            shutil.rmtree(path, ignore_errors=True)

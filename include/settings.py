@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     mlflow_port: int = 5000
     serving_port: int = 8000
     threads: int = Field(default=1, ge=1, description="Threads of one task's numeric libraries.")
+    memory: int = Field(default=2048, ge=256, description="MiB a task's queries may hold; more goes to disk.")
     serving_replicas: str = Field(
         default="", description="Base addresses of the serving replicas, separated by commas; empty: the local one."
     )
@@ -98,6 +99,19 @@ class Settings(BaseSettings):
     @property
     def decisions(self) -> Path:
         return self.home / "decisions"
+
+    @property
+    def refused(self) -> Path:
+        """Deliveries that were refused as a whole."""
+        return self.home / "refused"
+
+    @property
+    def data_docs(self) -> Path:
+        return self.home / "data_docs"
+
+    @property
+    def alerts(self) -> Path:
+        return self.home / "alerts"
 
     @property
     def mlflow(self) -> Path:

@@ -3,7 +3,7 @@
 ``source.py``               ``read(partition)``
 ``features.py``             ``views(window)`` and ``labels(window)``
 ``feature_definitions.py``  Feast entities, feature views and one feature service of the use case's name
-``expectations.py``         ``suites()``
+``expectations.py``         ``suites(batch)``
 ``model.py``                ``build(params)``
 """
 
@@ -12,10 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import polars as pl
     from sklearn.base import BaseEstimator
 
     from include.contract.partitions import Partition
+    from include.ingestion.profile import TableProfile
 
 
 class NotThereYet(Exception):  # noqa: N818 - not an error
@@ -40,8 +43,10 @@ class Window(Protocol):
 
 
 class Source(Protocol):
-    def read(self, partition: Partition) -> dict[str, pl.DataFrame]:
+    def read(self, partition: Partition) -> Mapping[str, pl.DataFrame | pl.LazyFrame]:
         """All raw tables of one partition: what became known from its start until its end, and nothing later.
+
+        A table that is larger than memory is returned as a LazyFrame.
 
         A partition in which nothing happened is a fact and returns tables without rows.
         Raises ``NotThereYet`` where the source has not delivered; any other exception is an error and is retried.
@@ -65,8 +70,23 @@ class Features(Protocol):
         ...
 
 
+class Batch(Protocol):
+    """A partition that has landed and is to be checked, with what is known of its past."""
+
+    @property
+    def partition(self) -> Partition: ...
+
+    def table(self, name: str, *, partitions: int = 1) -> pl.DataFrame:
+        """The landed rows of a table, before them the accepted rows of the ``partitions - 1`` partitions before."""
+        ...
+
+    def past(self, name: str) -> Sequence[tuple[Partition, TableProfile]]:
+        """The profiles of a table in the partitions of ``ingestion.lookback``, the oldest first."""
+        ...
+
+
 class Expectations(Protocol):
-    def suites(self) -> dict[str, list[Any]]:
+    def suites(self, batch: Batch) -> dict[str, list[Any]]:
         """Great Expectations by raw table. ``meta={"severity": ...}`` says what a failure means: ``batch`` stops
         the partition, ``row`` sends the row to quarantine, ``warn`` is recorded. Without it: ``batch``."""
         ...

@@ -6,6 +6,7 @@ several partitions carries their span, ``first/last`` (an ISO 8601 interval, bot
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
@@ -81,6 +82,16 @@ class Calendar:
         while partitions[-1] < last:
             partitions.append(self.shift(partitions[-1], 1))
         return partitions
+
+    def spans(self, partitions: Iterable[Partition]) -> list[list[Partition]]:
+        """The partitions in order, each once, parted into stretches without a gap."""
+        stretches: list[list[Partition]] = []
+        for partition in sorted(set(partitions)):
+            if stretches and self.shift(stretches[-1][-1], 1) == partition:
+                stretches[-1].append(partition)
+            else:
+                stretches.append([partition])
+        return stretches
 
     def parse(self, key: str) -> list[Partition]:
         """The partitions that a run's key names: one key, or a span ``first/last``."""

@@ -25,6 +25,10 @@ def parse_duration(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+ChangeKind = Literal[
+    "new table", "gone table", "new column", "gone column", "renamed column", "retyped column", "new category",
+    "unit change",
+]  # fmt: skip
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 
 
@@ -47,6 +51,30 @@ class LabelConfig(Strict):
 
     name: str
     delay: Duration = Field(description="After this time nearly all labels are known.")
+
+
+class IngestionConfig(Strict):
+    """How long a delivery may take, and how it is held against the recent past."""
+
+    ask_every: Duration = Field(default=timedelta(minutes=30), description="Pause between two looks for a delivery.")
+    late_after: Duration = Field(
+        default=timedelta(hours=6), description="From then on after the partition's end an alert says that it is late."
+    )
+    give_up_after: Duration = Field(default=timedelta(days=2), description="So long a run waits before it fails.")
+    lookback: int = Field(default=28, ge=1, description="Partitions of the past that a delivery is held against.")
+    quarantine_limit: float = Field(
+        default=0.1, gt=0, le=1, description="Where more than this share of rows fails a check, the batch is refused."
+    )
+    largest_value: int = Field(default=1_000_000, ge=1, description="Bytes that one value may have.")
+    changes: dict[ChangeKind, Literal["batch", "warn"]] = Field(
+        default_factory=dict,
+        description="What a change of the source means, where it is not the default: batch refuses the partition.",
+    )
+
+    def severity(self, change: ChangeKind) -> Literal["batch", "warn"]:
+        """Where columns are gone or mean something else, features would be wrong; what is new harms nobody."""
+        harmless = ("new table", "new column", "new category")
+        return self.changes.get(change, "warn" if change in harmless else "batch")
 
 
 class TrainingConfig(Strict):
@@ -146,6 +174,7 @@ class UseCase(Strict):
     entity: EntityConfig
     label: LabelConfig
     slices: tuple[str, ...] = ()
+    ingestion: IngestionConfig = IngestionConfig()
     training: TrainingConfig = TrainingConfig()
     gate: GateConfig
     monitoring: MonitoringConfig

@@ -27,7 +27,7 @@ def main() -> int:
     settings = join_running_system()
     use_case = load_use_case(options.use_case)
     scenario = Scenario.read(use_case.path)
-    if versions.pointers(use_case.config.name, versions.head()):
+    if versions.keys(use_case.config.name, versions.head()):
         print(f"demo: {use_case.config.name} has data already; `make clean` removes it, then the demo can run again")
         return 1
     started, since = time.monotonic(), datetime.now(UTC)
@@ -109,7 +109,7 @@ def _walk_back(tour: Tour, scenario: Scenario) -> None:
     answer = tour.journal.prediction
     version = models.get(tour.name, int(answer["model"]["version"]))
     revision = version.data_revision
-    keys = list(versions.pointers(tour.name, versions.head()))
+    keys = versions.keys(tour.name, versions.head())
     tour.journal.quarantined = ingest.quarantined(tour.use_case, keys, versions.head())
     bootstrap = tour.use_case.config.calendar.parse(scenario.bootstrap)
     pointers = versions.pointers(tour.name, revision)

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 LABEL = "label"
 KNOWN_AT = "known_at"
 INSTANT = pl.Datetime("us", "UTC")
+REVISION = "data_revision"  # in the metadata of each file: the raw data that it was computed from
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,14 @@ def compute(use_case: Folder, partitions: list[Partition], revision: str) -> Com
 
 
 def materialize(use_case: Folder, partitions: list[Partition]) -> None:
-    """Bring what was computed into the online store."""
-    store.materialize(use_case.config.name, partitions[0].start, partitions[-1].end)
+    """Bring what was computed into the online store.
+
+    Up to the newest computed partition: where older ones are computed again, their values must not replace newer ones.
+    """
+    config = use_case.config
+    computed = view_file(config.name, config.entity.view, "any").parent.glob("[!.]*.parquet")
+    newest = max([partitions[-1].key, *(path.stem for path in computed)])
+    store.materialize(config.name, partitions[0].start, config.calendar.partition(newest).end)
 
 
 def read_labels(use_case: str, keys: Iterable[str]) -> pl.DataFrame:
@@ -120,4 +127,4 @@ def _labels(use_case: Folder, frame: pl.DataFrame, partition: Partition) -> pl.D
 
 def _write(frame: pl.DataFrame, path: Path, revision: str) -> None:
     with replacing(path) as temporary:
-        frame.write_parquet(temporary, metadata={"data_revision": revision})
+        frame.write_parquet(temporary, metadata={REVISION: revision})

@@ -17,9 +17,9 @@ class History:
         """Reads the partitions ``wanted`` and the ``past`` ones before the first of them."""
         self.calendar = calendar
         self.revision = revision
-        known = versions.pointers(use_case, revision)
         first = calendar.shift(wanted[0], -past)
-        keys = [partition.key for partition in calendar.span(first, wanted[-1]) if partition.key in known]
+        span = [partition.key for partition in calendar.span(first, wanted[-1])]
+        keys = list(versions.pointers(use_case, revision, span))
         self._files = versions.files(use_case, revision, keys)
         self._frames: dict[Path, pl.DataFrame] = {}
         missing = [partition.key for partition in wanted if partition.key not in self._files]
@@ -59,4 +59,5 @@ class LakeWindow:
         calendar = self._history.calendar
         first = calendar.shift(self._partition, 1 - partitions)
         frames = [self._history.frame(each, name) for each in calendar.span(first, self._partition)]
-        return pl.concat([frame for frame in frames if frame is not None], how="vertical")
+        # A column that the source has gained, or whose type it has changed, is not in all of them alike.
+        return pl.concat([frame for frame in frames if frame is not None], how="diagonal_relaxed")

@@ -1,6 +1,6 @@
 """The ingestion of a run's partitions in three steps: land, check, publish. Each can be repeated and killed.
 
-``land``     reads the source and keeps what it said, unchanged.
+``land``     reads the source and keeps what it said (:mod:`include.ingestion.landing`).
 ``check``    parts accepted rows from refused ones; a refused batch is kept whole and stops the run.
 ``publish``  versions the partitions: from then on they are there for everybody.
 """
@@ -10,121 +10,166 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from include import alerts
 from include.contract.loading import Folder
 from include.contract.partitions import Partition, span_key
-from include.files import link_tree, read_json, replacing, write_json
-from include.ingestion import versions
-from include.ingestion.validation import REASON, RefusedBatchError, Validation, validate
+from include.contract.use_case import IngestionConfig
+from include.files import link_tree, read_json, remove_older, replacing, write_json
+from include.ingestion import data_docs, landing, quarantine, versions
+from include.ingestion.batch import PROFILE, LandedBatch, Past
+from include.ingestion.changes import Change, compare
+from include.ingestion.profile import TableProfile, profile
+from include.ingestion.validation import RefusedBatchError, Validation, validate
 from include.settings import get_settings
 
 log = logging.getLogger(__name__)
 
 RECORD = "validation.json"
-QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What a run published."""
+    """What a run published. ``changed``: the keys of the partitions whose bytes are not what they were before."""
 
     revision: str
     key: str
     landed: int
     accepted: int
     quarantined: int
+    changed: tuple[str, ...]
 
 
-def land(use_case: Folder, partitions: list[Partition]) -> None:
-    """Read the raw tables of each partition and keep them as they came."""
-    for number, partition in enumerate(partitions, 1):
-        tables = use_case.source.read(partition)
-        if not tables:
-            raise ValueError(f"{use_case.path / 'source.py'}: read() returned no table for {partition.key}")
-        with replacing(_folder(use_case, "landed", partition)) as folder:
-            folder.mkdir()
-            for name, frame in tables.items():
-                frame.write_parquet(folder / f"{name}.parquet")
-        rows = {name: frame.height for name, frame in tables.items()}
-        log.info("landed %s (%d of %d): %s", partition.key, number, len(partitions), rows)
-
-
-def check(use_case: Folder, partitions: list[Partition]) -> dict[str, int]:
+def check(use_case: Folder, partitions: Sequence[Partition], *, accept_changes: bool = False) -> dict[str, int]:
     """Validate what landed and stage it for publication; the number of refused rows by reason.
 
     Raises ``RefusedBatchError`` when a partition fails as a whole: it is kept, and nothing of the run is published.
+    ``accept_changes``: changes of the source's form are meant, and are recorded only.
     """
-    suites = use_case.expectations.suites()
+    rules, past = use_case.config.ingestion, Past(use_case, partitions)
     reasons: Counter[str] = Counter()
-    for partition in partitions:
-        landed = _folder(use_case, "landed", partition)
-        tables = {path.stem: pl.read_parquet(path) for path in sorted(landed.glob("*.parquet"))}
-        validation = validate(partition.key, tables, suites)
+    for number, partition in enumerate(partitions, 1):
+        tables = landing.tables(use_case, partition)
+        profiles = {name: profile(name, pl.scan_parquet(path)) for name, path in tables.items()}
+        validation = _validate(use_case, partition, tables, past)
+        changes = compare(profiles, past.profiles(partition))
+        validation = _with_changes(validation, changes, rules if not accept_changes else None)
+        data_docs.build(use_case.config.name, validation)
         if not validation.success:
-            _keep_refused(use_case, partition, landed, validation)
-            raise RefusedBatchError(validation)
-        _stage(_folder(use_case, "staged", partition), validation)
-        for result in validation.warnings:
-            log.warning("%s %s: %s: %s", partition.key, result.table, result.name, result.observed or result.unexpected)
-        for name, frame in validation.quarantined.items():
-            for reason in frame[REASON]:
-                reasons[f"{name}: {reason}"] += 1
-                log.warning("%s %s: a row is quarantined: %s", partition.key, name, reason)
+            _keep_refused(use_case, partition, validation, profiles)
+            raise RefusedBatchError(use_case.config.name, validation)
+        _stage(staged(use_case, partition), tables, validation, profiles)
+        past.add(partition, staged(use_case, partition))
+        reasons.update(validation.reasons)
+        for warning in validation.warnings:
+            log.warning("%s: %s", partition.key, warning)
+        log.info("checked %s (%d of %d): %s", partition.key, number, len(partitions), validation.reasons or "all rows")
+    for reason, count in reasons.items():
+        log.warning("%d rows are quarantined: %s", count, reason)
     return dict(reasons)
 
 
-def publish(use_case: Folder, partitions: list[Partition]) -> Ingested:
-    """Version the staged partitions. Identical data makes no new revision."""
-    folders, counts = {}, Counter[str]()
-    for partition in partitions:
-        staged = _folder(use_case, "staged", partition)
-        if not (staged / RECORD).is_file():
-            raise FileNotFoundError(f"{staged}: not staged; the check of partition {partition.key} comes first")
-        for table in read_json(staged / RECORD)["counts"].values():
-            counts.update(table)
-        outgoing = _folder(use_case, "outgoing", partition)
-        shutil.rmtree(outgoing, ignore_errors=True)
-        link_tree(staged, outgoing)
-        folders[partition.key] = outgoing
-    key = span_key(partitions)
+def publish(use_case: Folder, partitions: Sequence[Partition], origin: str) -> Ingested:
+    """Version the staged partitions. Identical data makes no new revision. ``origin`` names the run in the history."""
     name = use_case.config.name
-    revision = versions.publish(name, folders, f"{name}: {key}")
+    key = ", ".join(span_key(span) for span in use_case.config.calendar.spans(partitions))
+    folders = {partition.key: staged(use_case, partition) for partition in partitions}
+    counts = Counter[str]()
+    for folder in folders.values():
+        counts.update(_counted(folder))
+    before = versions.pointers(name, versions.head(), list(folders))
+    rows = f"{counts['accepted']} accepted, {counts['quarantined']} quarantined"
+    message = f"{name}: {key}\n\nRun: {origin}\nRows: {rows}\n"
+    revision = versions.publish(name, folders, message)
+    after = versions.pointers(name, revision, list(folders))
+    changed = tuple(each for each in folders if before.get(each) != after[each])
     for partition in partitions:
-        shutil.rmtree(_folder(use_case, "landed", partition), ignore_errors=True)
+        shutil.rmtree(refused(use_case, partition), ignore_errors=True)
+        alerts.resolve(name, "refused batch", partition.key)
+    # The newest stay, so that a run that is killed here can be repeated.
+    for stage in ("landed", "staged"):
+        remove_older(get_settings().work / stage / name, seconds=24 * 3600)
     log.info("published %s as revision %s: %s", key, revision[:12], dict(counts))
-    return Ingested(revision, key, counts["landed"], counts["accepted"], counts["quarantined"])
+    return Ingested(revision, key, counts["landed"], counts["accepted"], counts["quarantined"], changed)
 
 
-def quarantined(use_case: Folder, keys: list[str], revision: str) -> dict[str, int]:
+def staged(use_case: Folder, partition: Partition) -> Path:
+    return get_settings().work / "staged" / use_case.config.name / partition.key
+
+
+def refused(use_case: Folder, partition: Partition) -> Path:
+    """Where a delivery is kept that was refused as a whole."""
+    return get_settings().refused / use_case.config.name / partition.key
+
+
+def quarantined(use_case: Folder, keys: Sequence[str], revision: str) -> dict[str, int]:
     """The number of quarantined rows of these partitions by table and reason."""
     reasons: Counter[str] = Counter()
-    for files in versions.files(use_case.config.name, revision, keys).values():
-        for name, path in files.items():
-            if name.startswith(f"{QUARANTINE}/"):
-                reasons.update(f"{Path(name).stem}: {reason}" for reason in pl.read_parquet(path)[REASON])
+    for files in versions.files(use_case.config.name, revision, list(keys)).values():
+        reasons.update(read_json(files[RECORD])["quarantined"])
     return dict(reasons)
 
 
-def _stage(folder: Path, validation: Validation) -> None:
-    with replacing(folder) as staged:
-        (staged / QUARANTINE).mkdir(parents=True)
-        for name, frame in validation.accepted.items():
-            frame.write_parquet(staged / f"{name}.parquet")
-        for name, frame in validation.quarantined.items():
-            if frame.height:
-                frame.write_parquet(staged / QUARANTINE / f"{name}.parquet")
-        write_json(staged / RECORD, validation.record())
+def _validate(use_case: Folder, partition: Partition, tables: dict[str, Path], past: Past) -> Validation:
+    suites = use_case.expectations.suites(LandedBatch(partition, tables, past))
+    limit = use_case.config.ingestion.quarantine_limit
+    return validate(partition.key, tables, suites, limit=limit, past=partial(past.tables, partition))
 
 
-def _keep_refused(use_case: Folder, partition: Partition, landed: Path, validation: Validation) -> None:
-    with replacing(get_settings().home / "refused" / use_case.config.name / partition.key) as folder:
-        link_tree(landed, folder)
-        write_json(folder / RECORD, validation.record())
+def _with_changes(validation: Validation, changes: tuple[Change, ...], rules: IngestionConfig | None) -> Validation:
+    """Add how the delivery differs from those before it, and which of that refuses it by the rules."""
+    forbidden = tuple(change for change in changes if rules and rules.severity(change.kind) == "batch")
+    return replace(validation, changes=changes, forbidden=forbidden)
 
 
-def _folder(use_case: Folder, stage: str, partition: Partition) -> Path:
-    return get_settings().work / stage / use_case.config.name / partition.key
+def _record(validation: Validation, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
+    """The small record that is kept with the data. It holds nothing that differs between two equal runs."""
+    return {
+        "partition": validation.partition,
+        "success": validation.success,
+        "failures": list(validation.failures),
+        "warnings": list(validation.warnings),
+        "counts": counts,
+        "quarantined": validation.reasons,
+        "changes": [change.to_dict() for change in validation.changes],
+        "checks": [check.to_dict() for check in validation.checks],
+    }
+
+
+def _stage(folder: Path, tables: dict[str, Path], validation: Validation, profiles: dict[str, TableProfile]) -> None:
+    with replacing(folder) as draft:
+        draft.mkdir()
+        counts = {name: quarantine.part(path, validation.rejected.get(name), draft) for name, path in tables.items()}
+        write_json(draft / PROFILE, {name: each.to_dict() for name, each in profiles.items()})
+        write_json(draft / RECORD, _record(validation, counts))
+
+
+def _keep_refused(
+    use_case: Folder, partition: Partition, validation: Validation, profiles: dict[str, TableProfile]
+) -> None:
+    counts = {name: {"landed": each.rows, "accepted": 0, "quarantined": each.rows} for name, each in profiles.items()}
+    with replacing(refused(use_case, partition)) as draft:
+        link_tree(landing.folder(use_case, partition), draft)
+        write_json(draft / RECORD, _record(validation, counts))
+    alerts.raise_alert(use_case.config.name, "refused batch", partition.key, "; ".join(validation.failures))
+
+
+def _counted(folder: Path) -> Counter[str]:
+    """The rows of a staged partition, counted again in its files; ``AssertionError`` where the record has others."""
+    if not (folder / RECORD).is_file():
+        raise FileNotFoundError(f"{folder}: not staged; the check of the partition comes first")
+    counts: Counter[str] = Counter()
+    for table, recorded in read_json(folder / RECORD)["counts"].items():
+        put_aside = folder / quarantine.FOLDER / f"{table}.parquet"
+        there = quarantine.rows(folder / f"{table}.parquet"), quarantine.rows(put_aside) if put_aside.is_file() else 0
+        if there != (recorded["accepted"], recorded["quarantined"]) or sum(there) != recorded["landed"]:
+            raise AssertionError(f"{folder}: {table}: {there} rows accepted and quarantined; recorded are {recorded}")
+        counts.update(recorded)
+    return counts

@@ -130,8 +130,8 @@ def _drift(use_case: Folder, champion: ModelVersion, current: pl.DataFrame) -> D
 def _volume(use_case: Folder, partitions: list[Partition], revision: str) -> tuple[int, int]:
     """Rows landed and quarantined in the partitions."""
     name = use_case.config.name
-    known = versions.pointers(name, revision)
-    found = versions.files(name, revision, [partition.key for partition in partitions if partition.key in known])
+    known = versions.pointers(name, revision, [partition.key for partition in partitions])
+    found = versions.files(name, revision, list(known))
     counts = [table for files in found.values() for table in read_json(files[ingest.RECORD])["counts"].values()]
     return sum(table["landed"] for table in counts), sum(table["quarantined"] for table in counts)
 

@@ -27,13 +27,27 @@ def partitions(use_case: Folder) -> list[Partition]:
     return use_case.config.calendar.parse(key)
 
 
-def publish_event(asset: Asset, treated: list[Partition], **extra: Any) -> None:
-    """Attach the ids to the asset's event, and the key where the run itself carries none."""
+def named(use_case: Folder, keys: list[str]) -> list[Partition]:
+    """The partitions of keys that another task of the run has chosen."""
+    return [use_case.config.calendar.partition(key) for key in keys]
+
+
+def by_hand() -> bool:
+    """Whether a person gave this run its range of partitions."""
+    context: Any = get_current_context()
+    return context["dag_run"].partition_key is None
+
+
+def publish_event(asset: Asset, spans: list[list[Partition]], **extra: Any) -> None:
+    """Attach the ids to the asset's event, and the partitions where the run itself carries no key: a run for each span.
+
+    A run with a key publishes under that key and can name no other.
+    """
     context: Any = get_current_context()
     event = context["outlet_events"][asset]
     event.extra = extra
     if context["dag_run"].partition_key is None:
-        event.add_partitions(span_key(treated))
+        event.add_partitions([span_key(span) for span in spans])
 
 
 def event_extra(asset: Asset) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
-from include.contract.authoring import NotThereYet
 from include.contract.loading import Folder, UseCaseError
 
 TRAINING_POOL = "training"
@@ -25,15 +24,17 @@ PERMANENT = RetryRule(
     action=RetryAction.FAIL,
     reason="this will not mend itself",
 )
-LATE = RetryRule(
-    exception=NotThereYet,
-    action=RetryAction.RETRY,
-    retry_delay=timedelta(minutes=30),
-    reason="the source has not delivered yet",
-)
-# A source that has not delivered is asked again for half a day, one that fails for about two hours.
+# A source that fails is asked again for about two hours.
 SOURCE_RETRIES = 24
 POOLS = {TRAINING_POOL: "fits of models: heavy on the machine", REGISTRY_POOL: "changes of what is in production"}
+
+
+ACCEPT_CHANGES = Param(
+    False,
+    type="boolean",
+    title="Accept changes of the source",
+    description="Columns that are gone, renamed or of another type or unit are meant so: take the delivery as it is.",
+)
 
 
 def stage_dag(
@@ -62,7 +63,7 @@ def stage_dag(
             "retry_delay": timedelta(seconds=10),
             "retry_exponential_backoff": True,
             "max_retry_delay": timedelta(minutes=5),
-            "retry_policy": ExceptionRetryPolicy(rules=[LATE, PERMANENT]),
+            "retry_policy": ExceptionRetryPolicy(rules=[PERMANENT]),
             "execution_timeout": timedelta(hours=1),
         },
         **options,

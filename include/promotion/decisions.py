@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from include.files import append_line
 from include.settings import get_settings
 
 CHAMPIONS = ("promoted", "rolled back")  # outcomes that bring a version into production
@@ -37,15 +37,7 @@ def append(decision: Decision) -> None:
         for known in read(decision.use_case)
     ):
         return
-    path = get_settings().decisions / f"{decision.use_case}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(asdict(decision), ensure_ascii=False) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, line.encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    append_line(get_settings().decisions / f"{decision.use_case}.jsonl", asdict(decision))
 
 
 def read(use_case: str) -> list[Decision]:

@@ -29,12 +29,20 @@ class Scored:
     rows: int
 
 
-def score(use_case: Folder, partitions: list[Partition]) -> Scored | None:
-    """Predict and log each partition; None while there is no champion."""
+def score(use_case: Folder, partitions: list[Partition], *, again: bool = False) -> Scored | None:
+    """Predict and log each partition; None while there is no champion.
+
+    What was predicted stays, also where data was corrected afterwards: a later champion may have learned from these
+    very days, and a monitor that saw its predictions would think too well of it. ``again`` replaces them.
+    """
     name = use_case.config.name
     champion = models.by_alias(name, models.CHAMPION)
     if champion is None:
         return None
+    if not again:
+        partitions = [each for each in partitions if not prediction_log.batch_file(name, each.key).is_file()]
+    if not partitions:
+        return Scored(champion.version, 0)
     entities = pl.concat(
         [
             compute.read_entities(use_case, [partition.key]).with_columns(pl.lit(partition.key).alias(PARTITION))

@@ -45,7 +45,7 @@ def prepare(use_case: Folder, until: str | None, window: str | None) -> Training
     config = use_case.config
     revision = versions.head()
     if until is None:
-        published = list(versions.pointers(config.name, revision))
+        published = versions.keys(config.name, revision)
         if not published:
             raise ValueError(f"{config.name}: nothing is published yet; run {config.name}.ingest first")
         until = published[-1]

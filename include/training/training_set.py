@@ -19,6 +19,7 @@ from include.contract.loading import Folder
 from include.contract.partitions import Partition
 from include.features import compute, store
 from include.features.compute import INSTANT, KNOWN_AT, LABEL
+from include.features.stale import stale
 from include.features.store import EVENT_TIMESTAMP
 from include.files import replacing
 from include.ingestion import versions
@@ -72,7 +73,7 @@ def build(use_case: Folder, until: Partition, plan: Plan, revision: str) -> Trai
     Same inputs give the same bytes. Refuses features that were computed from other data than the revision holds.
     """
     config = use_case.config
-    keys = [key for key in versions.pointers(config.name, revision) if key <= until.key]
+    keys = [key for key in versions.keys(config.name, revision) if key <= until.key]
     if not keys:
         raise versions.VersionError(f"{config.name}: revision {revision[:12]} holds nothing until {until.key}")
     _refuse_stale(use_case, keys, revision)
@@ -135,20 +136,18 @@ def _label_events(use_case: Folder, keys: list[str]) -> pl.DataFrame:
 def _refuse_stale(use_case: Folder, keys: list[str], revision: str) -> None:
     """The offline store must hold what this revision's data gives."""
     config = use_case.config
-    wanted = versions.pointers(config.name, revision)
-    seen: dict[str, dict[str, versions.Pointer]] = {}
     for key in keys:
         file = compute.view_file(config.name, config.entity.view, key)
         if not file.is_file():
             raise FileNotFoundError(f"{file}: partition {key} has no features; run {config.name}.features for it")
-        source = pl.read_parquet_metadata(file)["data_revision"]
-        if source not in seen:
-            seen[source] = versions.pointers(config.name, source)
-        if seen[source].get(key) != wanted[key]:
-            raise RuntimeError(
-                f"the features of {key} come from revision {source[:12]}, whose data differs from "
-                f"{revision[:12]}; run {config.name}.features for {key}"
-            )
+    of_other_data = stale(use_case, [config.calendar.partition(key) for key in keys], revision)
+    if of_other_data:
+        partition, source = next(iter(of_other_data.items()))
+        raise RuntimeError(
+            f"the features of {len(of_other_data)} partitions are not of this data: those of {partition.key} come from "
+            f"revision {source[:12]}, whose data differs from {revision[:12]}; run {config.name}.features for "
+            f"{partition.key}"
+        )
 
 
 def _write(use_case: str, frame: pl.DataFrame) -> tuple[Path, str]:

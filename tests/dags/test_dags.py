@@ -12,13 +12,12 @@ from typing import Any, cast
 import pytest
 from airflow.sdk import ExceptionRetryPolicy, RetryAction
 
-from include.contract.authoring import NotThereYet
 from include.ingestion.validation import RefusedBatchError, Validation
-from include.orchestration.stage import LATE, PERMANENT
+from include.orchestration.stage import PERMANENT
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "dags").glob("*.py"))
-STAGES = {"ingest", "features", "train", "promote", "score", "monitor", "rollback"}
+STAGES = {"ingest", "replay", "features", "train", "promote", "score", "monitor", "rollback"}
 
 Found = dict[str, Any]
 
@@ -66,17 +65,16 @@ def test_runs_are_bounded_and_tasks_tried_again(bag: Found) -> None:
 @pytest.mark.parametrize(
     ("error", "action"),
     [
-        (NotThereYet("tomorrow"), RetryAction.RETRY),
         (ValueError("training.minimum_rows"), RetryAction.FAIL),
         (KeyError("column"), RetryAction.FAIL),
-        (RefusedBatchError(Validation("2013-01-01", (), {}, {})), RetryAction.FAIL),
+        (RefusedBatchError("shop", Validation("2013-01-01", (), {}, {})), RetryAction.FAIL),
         (OSError("disk"), RetryAction.DEFAULT),
         (ConnectionError("server"), RetryAction.DEFAULT),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
 def test_what_will_not_mend_itself_is_not_tried_again(error: Exception, action: RetryAction) -> None:
-    policy = ExceptionRetryPolicy(rules=[LATE, PERMANENT])
+    policy = ExceptionRetryPolicy(rules=[PERMANENT])
     assert policy.evaluate(error, try_number=1, max_tries=2).action == action
 
 

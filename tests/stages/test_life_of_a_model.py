@@ -15,7 +15,7 @@ from include.contract.loading import Folder, load_use_case
 from include.contract.partitions import Partition
 from include.features import compute, store
 from include.files import read_json
-from include.ingestion import ingest, versions
+from include.ingestion import ingest, landing, versions
 from include.ingestion.git import git
 from include.ingestion.validation import RefusedBatchError
 from include.monitoring import monitor, observation
@@ -58,9 +58,9 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
 
 def bring_in(use_case: Folder, key: str) -> list[Partition]:
     partitions = use_case.config.calendar.parse(key)
-    ingest.land(use_case, partitions)
+    landing.land(use_case, partitions)
     ingest.check(use_case, partitions)
-    revision = ingest.publish(use_case, partitions).revision
+    revision = ingest.publish(use_case, partitions, origin="test").revision
     compute.compute(use_case, partitions, revision)
     compute.materialize(use_case, partitions)
     return partitions
@@ -84,7 +84,7 @@ def test_the_impossible_wind_is_in_quarantine_and_nowhere_else(living: Folder) -
     (wind,) = pl.read_parquet(listing["quarantine/weather.parquet"])["wind_speed"]
     assert wind > 1000
     assert pl.read_parquet(listing["weather.parquet"])["wind_speed"].max() < 150  # type: ignore[operator]
-    keys = list(versions.pointers(living.config.name, versions.head()))
+    keys = versions.keys(living.config.name, versions.head())
     assert sum(ingest.quarantined(living, keys, versions.head()).values()) == 1
 
 
@@ -95,7 +95,7 @@ def test_ingesting_again_makes_no_new_revision(living: Folder) -> None:
 
 
 def test_a_label_is_known_only_after_its_hour(living: Folder) -> None:
-    labels = compute.read_labels(living.config.name, list(versions.pointers(living.config.name, versions.head())))
+    labels = compute.read_labels(living.config.name, versions.keys(living.config.name, versions.head()))
     assert labels.filter(pl.col("known_at") < pl.col("event_timestamp") + pl.duration(hours=24)).is_empty()
     assert not labels.select("station", "event_timestamp").is_duplicated().any()
 
@@ -214,11 +214,11 @@ def test_a_refused_batch_is_kept_and_publishes_nothing(living: Folder, monkeypat
     source = living.source
     whole = source.read(partitions[0])["weather"]
     monkeypatch.setattr(source, "read", lambda partition: {"weather": pl.concat([whole, whole])})
-    ingest.land(living, partitions)
+    landing.land(living, partitions)
     with pytest.raises(RefusedBatchError, match="compound_columns"):
         ingest.check(living, partitions)
-    with pytest.raises(FileNotFoundError, match="the check of partition 2013-03-18 comes first"):
-        ingest.publish(living, partitions)
+    with pytest.raises(FileNotFoundError, match="2013-03-18: not staged"):
+        ingest.publish(living, partitions, origin="test")
     assert versions.head() == before
     kept = get_settings().home / "refused" / living.config.name / "2013-03-18"
     assert pl.read_parquet(kept / "weather.parquet").height == 2 * whole.height

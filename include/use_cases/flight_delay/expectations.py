@@ -7,19 +7,23 @@ and not those of the year that was looked at.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+
+from include.contract.authoring import Batch
+from include.ingestion import expect
 
 ORIGINS = ["EWR", "JFK", "LGA"]
 CARRIERS = ["9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV"]
 BATCH, ROW, WARN = ({"severity": severity} for severity in ("batch", "row", "warn"))
 
 
-def suites() -> dict[str, list[Any]]:
+def suites(batch: Batch) -> dict[str, list[Any]]:
     """The expectations of each raw table."""
-    return {"schedule": _schedule(), "arrivals": _arrivals(), "weather": _weather()}
+    return {"schedule": _schedule(batch), "arrivals": _arrivals(batch), "weather": _weather(batch)}
 
 
-def _schedule() -> list[Any]:
+def _schedule(batch: Batch) -> list[Any]:
     import great_expectations.expectations as gxe
 
     return [
@@ -42,10 +46,12 @@ def _schedule() -> list[Any]:
         ),
         gxe.ExpectColumnValuesToNotBeNull(column="tailnum", mostly=0.9, meta=WARN),
         gxe.ExpectColumnValuesToNotBeNull(column="plane_year", mostly=0.7, meta=WARN),
+        expect.usual_row_count(batch, "schedule", tolerance=0.35),
+        expect.usual_mean(batch, "schedule", "distance"),
     ]
 
 
-def _arrivals() -> list[Any]:
+def _arrivals(batch: Batch) -> list[Any]:
     import great_expectations.expectations as gxe
 
     return [
@@ -59,10 +65,12 @@ def _arrivals() -> list[Any]:
         gxe.ExpectColumnValuesToBeBetween(column="dep_delay", min_value=-120, max_value=2880, meta=ROW),
         gxe.ExpectColumnValuesToBeBetween(column="air_time", min_value=10, max_value=900, meta=ROW),
         gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A="landed_at", column_B="scheduled_departure", meta=WARN),
+        expect.fresh(batch, "landed_at", within=timedelta(hours=6)),
+        expect.known_in(batch, "flight_id", "schedule", "flight_id", partitions=4),
     ]
 
 
-def _weather() -> list[Any]:
+def _weather(batch: Batch) -> list[Any]:
     import great_expectations.expectations as gxe
 
     return [
@@ -79,4 +87,5 @@ def _weather() -> list[Any]:
         gxe.ExpectColumnValuesToBeBetween(column="precip", min_value=0, max_value=10, meta=ROW),
         gxe.ExpectColumnValuesToBeBetween(column="pressure", min_value=900, max_value=1080, meta=ROW),
         gxe.ExpectColumnValuesToNotBeNull(column="pressure", mostly=0.5, meta=WARN),
+        expect.fresh(batch, "observed_at", within=timedelta(hours=3)),
     ]

@@ -1,0 +1,69 @@
+"""Alerts: what a person should look at. Opened once, resolved when the cause is gone; a JSON line for each change."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from include.files import append_line
+from include.records import Record
+from include.settings import get_settings
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["late data", "refused batch"]
+State = Literal["open", "resolved"]
+
+
+@dataclass(frozen=True)
+class Alert(Record):
+    """One change of an alert. ``kind`` and ``key`` (a partition) name the alert within its use case."""
+
+    use_case: str
+    kind: Kind
+    key: str
+    state: State
+    message: str
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def raise_alert(use_case: str, kind: Kind, key: str, message: str) -> None:
+    """Open an alert, or say something new about it; the same message again changes nothing."""
+    known = _current(use_case).get((kind, key))
+    if known is None or (known.state, known.message) != ("open", message):
+        log.warning("alert: %s %s: %s: %s", use_case, key, kind, message)
+        _append(Alert(use_case, kind, key, "open", message))
+
+
+def resolve(use_case: str, kind: Kind, key: str) -> None:
+    """Close an alert; one that is not open stays as it is."""
+    known = _current(use_case).get((kind, key))
+    if known is not None and known.state == "open":
+        log.info("alert resolved: %s %s: %s", use_case, key, kind)
+        _append(Alert(use_case, kind, key, "resolved", known.message))
+
+
+def open_alerts(use_case: str) -> list[Alert]:
+    """The alerts that wait for somebody, the oldest first."""
+    return [alert for alert in _current(use_case).values() if alert.state == "open"]
+
+
+def _current(use_case: str) -> dict[tuple[str, str], Alert]:
+    path = _file(use_case)
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    changes = [Alert.from_dict(json.loads(line)) for line in lines]
+    return {(change.kind, change.key): change for change in changes}
+
+
+def _append(alert: Alert) -> None:
+    append_line(_file(alert.use_case), alert.to_dict())
+
+
+def _file(use_case: str) -> Path:
+    return get_settings().alerts / f"{use_case}.jsonl"
