@@ -43,7 +43,9 @@ def read_all(
     source: Source, partitions: Sequence[Partition], accept: Callable[[str, pl.DataFrame], pl.DataFrame]
 ) -> list[MemoryWindow]:
     """A window on each partition; ``accept`` is given each raw table's name and rows and returns those it accepts."""
-    tables = [{name: accept(name, rows) for name, rows in source.read(one).items()} for one in partitions]
+    tables = [
+        {name: accept(name, rows.lazy().collect()) for name, rows in source.read(one).items()} for one in partitions
+    ]
     return [MemoryWindow(partitions, tables, position) for position in range(len(partitions))]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         yield temporary
-        if temporary.is_dir() and path.is_dir():
-            outgoing = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-            path.rename(outgoing)
-            temporary.rename(path)
-            shutil.rmtree(outgoing)
+        if temporary.is_dir():
+            _put_in_place(temporary, path)
         else:
             temporary.replace(path)
     finally:
@@ -32,6 +30,24 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _put_in_place(folder: Path, path: Path) -> None:
+    """Give a folder the name ``path``; another process may be doing the same at the same time."""
+    outgoing = []
+    while True:
+        try:
+            folder.rename(path)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        with suppress(FileNotFoundError):
+            path.rename(aside)
+            outgoing.append(aside)
+    for aside in outgoing:
+        shutil.rmtree(aside)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -62,10 +78,22 @@ def link_tree(source: Path, target: Path) -> None:
     shutil.copytree(source, target, copy_function=os.link)
 
 
-def remove_older(folder: Path, seconds: float) -> None:
+def snapshot(source: Path, target: Path) -> None:
+    """As ``link_tree``, of a folder that ``replacing`` may replace meanwhile: the whole of one or of the other."""
+    while True:
+        descriptor = os.open(source, os.O_RDONLY)  # held open, its number is not given to another folder
+        try:
+            with suppress(FileNotFoundError):
+                link_tree(source, target)
+                if source.stat().st_ino == os.fstat(descriptor).st_ino:
+                    return
+        finally:
+            os.close(descriptor)
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def remove_older(folder: Path, seconds: float, pattern: str = "*") -> None:
     """Remove what is in a folder and was made longer ago than that: the leftovers of runs that ended or were killed."""
-    if not folder.is_dir():
-        return
-    for path in folder.iterdir():
+    for path in folder.glob(pattern):
         if path.stat().st_mtime < time.time() - seconds:
             shutil.rmtree(path, ignore_errors=True)

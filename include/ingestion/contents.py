@@ -11,6 +11,7 @@ import logging
 import shutil
 import time
 import uuid
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,7 +100,12 @@ def _workspace(config: bytes, keys: Iterable[str]) -> Iterator[Repo]:
 
     with _scratch() as folder:
         _configure(folder, config)
-        with Repo(str(folder)) as repo, _Causes() as causes:
+        # Its own libraries warn it at every call.
+        with (
+            warnings.catch_warnings(action="ignore", category=DeprecationWarning),
+            Repo(str(folder)) as repo,
+            _Causes() as causes,
+        ):
             try:
                 yield repo
             except (DvcException, OSError) as error:

@@ -17,6 +17,7 @@ STYLE = Path(__file__).with_name("data_docs.css")
 REMOTE = re.compile(
     r'<link[^>]+href="https?://[^>]*>|<script[^>]+src="https?://[^>]*></script>'
     r'|<(?:img|source)[^>]+src(?:set)?="https?://[^>]*>'
+    r"|background: url\('https?://[^)]*\)[^;]*;"
 )
 
 

@@ -11,6 +11,7 @@ as a whole. Great Expectations knows DuckDB only as "some SQLAlchemy database"; 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,13 +29,14 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.datasource.fluent import SQLDatasource
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 
+from include.ingestion.quarantine import ROW
 from include.settings import get_settings
 
 if TYPE_CHECKING:
     from great_expectations.data_context import EphemeralDataContext
     from great_expectations.datasource.fluent.interfaces import Batch
 
-ROW = "landed_row"  # the position of a row in its file, counted from 0
+logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it tells of every method it registers
 
 
 class _Columns:

@@ -11,7 +11,7 @@ from statistics import mean, median, stdev
 from typing import Any
 
 from include.contract.authoring import Batch
-from include.ingestion.engine import ROW
+from include.ingestion.quarantine import ROW
 
 WARN = {"severity": "warn"}
 ENOUGH = 3  # partitions of the same weekday; of any day for other cadences

@@ -11,6 +11,7 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,17 +23,20 @@ from include import alerts
 from include.contract.loading import Folder
 from include.contract.partitions import Partition, span_key
 from include.contract.use_case import IngestionConfig
-from include.files import link_tree, read_json, remove_older, replacing, write_json
+from include.files import link_tree, read_json, replacing, write_json
 from include.ingestion import data_docs, landing, quarantine, versions
 from include.ingestion.batch import PROFILE, LandedBatch, Past
 from include.ingestion.changes import Change, compare
 from include.ingestion.profile import TableProfile, profile
+from include.ingestion.scratch import clean, taken
 from include.ingestion.validation import RefusedBatchError, Validation, validate
 from include.settings import get_settings
 
 log = logging.getLogger(__name__)
 
 RECORD = "validation.json"
+NOT_LANDED = "not landed; the task `land` comes first"
+NOT_STAGED = "not staged; the task `check` comes first"
 
 
 @dataclass(frozen=True)
@@ -56,16 +60,14 @@ def check(use_case: Folder, partitions: Sequence[Partition], *, accept_changes: 
     rules, past = use_case.config.ingestion, Past(use_case, partitions)
     reasons: Counter[str] = Counter()
     for number, partition in enumerate(partitions, 1):
-        tables = landing.tables(use_case, partition)
-        profiles = {name: profile(name, pl.scan_parquet(path)) for name, path in tables.items()}
-        validation = _validate(use_case, partition, tables, past)
-        changes = compare(profiles, past.profiles(partition))
-        validation = _with_changes(validation, changes, rules if not accept_changes else None)
-        data_docs.build(use_case.config.name, validation)
-        if not validation.success:
-            _keep_refused(use_case, partition, validation, profiles)
-            raise RefusedBatchError(use_case.config.name, validation)
-        _stage(staged(use_case, partition), tables, validation, profiles)
+        # What an earlier try has staged is not to be published if this one refuses.
+        shutil.rmtree(staged(use_case, partition), ignore_errors=True)
+        with taken(landing.folder(use_case, partition), NOT_LANDED) as landed:
+            validation, profiles = _examine(use_case, partition, landed, past, rules if not accept_changes else None)
+            if not validation.success:
+                _keep_refused(use_case, partition, landed, validation, profiles)
+                raise RefusedBatchError(use_case.config.name, validation)
+            _stage(staged(use_case, partition), landed, validation, profiles)
         past.add(partition, staged(use_case, partition))
         reasons.update(validation.reasons)
         for warning in validation.warnings:
@@ -80,22 +82,20 @@ def publish(use_case: Folder, partitions: Sequence[Partition], origin: str) -> I
     """Version the staged partitions. Identical data makes no new revision. ``origin`` names the run in the history."""
     name = use_case.config.name
     key = ", ".join(span_key(span) for span in use_case.config.calendar.spans(partitions))
-    folders = {partition.key: staged(use_case, partition) for partition in partitions}
-    counts = Counter[str]()
-    for folder in folders.values():
-        counts.update(_counted(folder))
-    before = versions.pointers(name, versions.head(), list(folders))
-    rows = f"{counts['accepted']} accepted, {counts['quarantined']} quarantined"
-    message = f"{name}: {key}\n\nRun: {origin}\nRows: {rows}\n"
-    revision = versions.publish(name, folders, message)
+    with ExitStack() as stack:
+        folders = {each.key: stack.enter_context(taken(staged(use_case, each), NOT_STAGED)) for each in partitions}
+        counts = Counter[str]()
+        for folder in folders.values():
+            counts.update(_counted(folder))
+        before = versions.pointers(name, versions.head(), list(folders))
+        rows = f"{counts['accepted']} accepted, {counts['quarantined']} quarantined"
+        revision = versions.publish(name, folders, f"{name}: {key}\n\nRun: {origin}\nRows: {rows}\n")
     after = versions.pointers(name, revision, list(folders))
     changed = tuple(each for each in folders if before.get(each) != after[each])
     for partition in partitions:
         shutil.rmtree(refused(use_case, partition), ignore_errors=True)
         alerts.resolve(name, "refused batch", partition.key)
-    # The newest stay, so that a run that is killed here can be repeated.
-    for stage in ("landed", "staged"):
-        remove_older(get_settings().work / stage / name, seconds=24 * 3600)
+    clean(name)
     log.info("published %s as revision %s: %s", key, revision[:12], dict(counts))
     return Ingested(revision, key, counts["landed"], counts["accepted"], counts["quarantined"], changed)
 
@@ -117,10 +117,18 @@ def quarantined(use_case: Folder, keys: Sequence[str], revision: str) -> dict[st
     return dict(reasons)
 
 
-def _validate(use_case: Folder, partition: Partition, tables: dict[str, Path], past: Past) -> Validation:
+def _examine(
+    use_case: Folder, partition: Partition, landed: Path, past: Past, rules: IngestionConfig | None
+) -> tuple[Validation, dict[str, TableProfile]]:
+    """What the suites and the recent past say of what landed. Without ``rules`` any change of the source is meant."""
+    tables = landing.tables(landed)
     suites = use_case.expectations.suites(LandedBatch(partition, tables, past))
     limit = use_case.config.ingestion.quarantine_limit
-    return validate(partition.key, tables, suites, limit=limit, past=partial(past.tables, partition))
+    validation = validate(partition.key, tables, suites, limit=limit, past=partial(past.tables, partition))
+    profiles = {name: profile(name, pl.scan_parquet(path)) for name, path in tables.items()}
+    validation = _with_changes(validation, compare(profiles, past.profiles(partition)), rules)
+    data_docs.build(use_case.config.name, validation)
+    return validation, profiles
 
 
 def _with_changes(validation: Validation, changes: tuple[Change, ...], rules: IngestionConfig | None) -> Validation:
@@ -143,7 +151,8 @@ def _record(validation: Validation, counts: dict[str, dict[str, int]]) -> dict[s
     }
 
 
-def _stage(folder: Path, tables: dict[str, Path], validation: Validation, profiles: dict[str, TableProfile]) -> None:
+def _stage(folder: Path, landed: Path, validation: Validation, profiles: dict[str, TableProfile]) -> None:
+    tables = landing.tables(landed)
     with replacing(folder) as draft:
         draft.mkdir()
         counts = {name: quarantine.part(path, validation.rejected.get(name), draft) for name, path in tables.items()}
@@ -152,19 +161,17 @@ def _stage(folder: Path, tables: dict[str, Path], validation: Validation, profil
 
 
 def _keep_refused(
-    use_case: Folder, partition: Partition, validation: Validation, profiles: dict[str, TableProfile]
+    use_case: Folder, partition: Partition, landed: Path, validation: Validation, profiles: dict[str, TableProfile]
 ) -> None:
     counts = {name: {"landed": each.rows, "accepted": 0, "quarantined": each.rows} for name, each in profiles.items()}
     with replacing(refused(use_case, partition)) as draft:
-        link_tree(landing.folder(use_case, partition), draft)
+        link_tree(landed, draft)
         write_json(draft / RECORD, _record(validation, counts))
     alerts.raise_alert(use_case.config.name, "refused batch", partition.key, "; ".join(validation.failures))
 
 
 def _counted(folder: Path) -> Counter[str]:
     """The rows of a staged partition, counted again in its files; ``AssertionError`` where the record has others."""
-    if not (folder / RECORD).is_file():
-        raise FileNotFoundError(f"{folder}: not staged; the check of the partition comes first")
     counts: Counter[str] = Counter()
     for table, recorded in read_json(folder / RECORD)["counts"].items():
         put_aside = folder / quarantine.FOLDER / f"{table}.parquet"

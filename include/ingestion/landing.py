@@ -6,7 +6,8 @@ Only two things are made uniform: instants are UTC with microseconds, and a NaN 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from include.contract.loading import Folder
 from include.contract.partitions import Partition
 from include.contract.use_case import IngestionConfig
 from include.files import replacing
+from include.ingestion.quarantine import REASON, ROW, VALUE
 from include.settings import get_settings
 
 log = logging.getLogger(__name__)
+
+RESERVED = (ROW, REASON, VALUE, "file_row_number")
 
 
 def arrived(use_case: Folder, partitions: list[Partition]) -> bool:
@@ -50,19 +54,15 @@ def land(use_case: Folder, partitions: Sequence[Partition]) -> None:
 
     Raises what the source raises; ``ValueError`` naming table and column where it delivers what cannot be kept.
     """
-    source = use_case.path / "source.py"
+    rules = use_case.config.ingestion
     for number, partition in enumerate(partitions, 1):
-        tables = use_case.source.read(partition)
-        if not tables:
-            raise ValueError(f"{source}: read() returned no table for {partition.key}")
+        where = f"{use_case.path / 'source.py'}: {partition.key}"
+        tables = _read(use_case, partition, where)
         with replacing(folder(use_case, partition)) as landed:
             landed.mkdir()
             for name, frame in tables.items():
-                if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
-                    raise TypeError(f"{source}: read() returned a {type(frame).__name__} for {name!r}, not a frame")
-                path = landed / f"{name}.parquet"
-                _uniform(frame.lazy()).sink_parquet(path)
-                _refuse_giants(source, partition, path, use_case.config.ingestion.largest_value)
+                with _named(f"{where}: {name}"):
+                    _keep(frame, landed / f"{name}.parquet", f"{where}: {name}", rules.largest_value)
         log.info("landed %s (%d of %d): %s", partition.key, number, len(partitions), ", ".join(sorted(tables)))
 
 
@@ -70,26 +70,57 @@ def folder(use_case: Folder, partition: Partition) -> Path:
     return get_settings().work / "landed" / use_case.config.name / partition.key
 
 
-def tables(use_case: Folder, partition: Partition) -> dict[str, Path]:
+def tables(landed: Path) -> dict[str, Path]:
     """The files of a landed partition by table."""
-    found = {path.stem: path for path in sorted(folder(use_case, partition).glob("*.parquet"))}
-    if not found:
-        raise FileNotFoundError(f"{folder(use_case, partition)}: not landed; the task `land` comes first")
-    return found
+    return {path.stem: path for path in sorted(landed.glob("*.parquet"))}
 
 
-def _uniform(frame: pl.LazyFrame) -> pl.LazyFrame:
+def _read(use_case: Folder, partition: Partition, where: str) -> Mapping[str, pl.DataFrame | pl.LazyFrame]:
+    with _named(where):
+        tables = use_case.source.read(partition)
+    if not tables:
+        raise ValueError(f"{where}: read() returned no table")
+    for name, frame in tables.items():
+        if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
+            raise TypeError(f"{where}: read() returned a {type(frame).__name__} for {name!r}, not a frame")
+    return tables
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Errors of reading a file say what was read."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        raise type(error)(f"{where}: {error}") from error
+
+
+def _keep(frame: pl.DataFrame | pl.LazyFrame, path: Path, where: str, largest: int) -> None:
+    lazy = frame.lazy()
+    schema = lazy.collect_schema()
+    _refuse_names(schema.names(), where)
+    _refuse_giants(lazy, schema, where, largest)
     instants = [
         pl.col(name).dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-        for name, kind in frame.collect_schema().items()
+        for name, kind in schema.items()
         if isinstance(kind, pl.Datetime) and kind.time_zone is not None
     ]
-    return frame.with_columns(instants).fill_nan(None)
+    lazy.with_columns(instants).fill_nan(None).sink_parquet(path)
 
 
-def _refuse_giants(source: Path, partition: Partition, path: Path, largest: int) -> None:
+def _refuse_names(names: Sequence[str], where: str) -> None:
+    """Names that SQL takes for one another, and those that the checks and the quarantine give."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.lower() in seen:
+            raise ValueError(f"{where}: the columns {seen[name.lower()]!r} and {name!r} differ in capitals only")
+        if name.lower() in RESERVED:
+            raise ValueError(f"{where}: a column may not be called {name!r}: rows in quarantine carry that name")
+        seen[name.lower()] = name
+
+
+def _refuse_giants(frame: pl.LazyFrame, schema: pl.Schema, where: str, largest: int) -> None:
     """One broken value of a gigabyte would fill the memory of every later step."""
-    schema = pl.read_parquet_schema(path)
     lengths = [
         (pl.col(name).str.len_bytes() if kind == pl.String else pl.col(name).bin.size()).max().alias(name)
         for name, kind in schema.items()
@@ -97,10 +128,10 @@ def _refuse_giants(source: Path, partition: Partition, path: Path, largest: int)
     ]
     if not lengths:
         return
-    found = pl.scan_parquet(path).select(lengths).collect(engine="streaming").row(0, named=True)
+    found = frame.select(lengths).collect(engine="streaming").row(0, named=True)
     for column, size in found.items():
         if size is not None and size > largest:
             raise ValueError(
-                f"{source}: {partition.key}: a value of {path.stem}.{column} has {size:,} bytes; "
+                f"{where}: a value of {column!r} has {size:,} bytes; "
                 f"ingestion.largest_value in use_case.yaml allows {largest:,}"
             )

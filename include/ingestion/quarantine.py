@@ -11,10 +11,10 @@ from pathlib import Path
 
 import polars as pl
 
-from include.ingestion.engine import ROW
-from include.ingestion.suite import REASON, VALUE
-
 FOLDER = "quarantine"
+ROW = "landed_row"  # the position of a row in its landed file, counted from 0
+REASON = "quarantine_reason"
+VALUE = "quarantine_value"
 
 
 def part(landed: Path, rejected: pl.DataFrame | None, folder: Path) -> dict[str, int]:

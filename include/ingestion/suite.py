@@ -8,14 +8,12 @@ from typing import Any, Literal
 
 import polars as pl
 
-from include.ingestion.engine import ROW
+from include.ingestion.quarantine import REASON, ROW, VALUE
 from include.records import Record
 
 Severity = Literal["batch", "row", "warn"]
 SEVERITIES = ("batch", "row", "warn")
 
-REASON = "quarantine_reason"
-VALUE = "quarantine_value"
 REJECTED = {ROW: pl.Int64, REASON: pl.String, VALUE: pl.String}
 EXAMPLES = 5
 LONGEST_EXAMPLE = 100  # characters

@@ -16,7 +16,8 @@ import polars as pl
 
 from include.ingestion.changes import Change
 from include.ingestion.engine import batches
-from include.ingestion.suite import REASON, CheckResult, run
+from include.ingestion.quarantine import REASON
+from include.ingestion.suite import CheckResult, run
 
 FEW = 10  # rows that may go to quarantine however small the table is
 

@@ -59,3 +59,17 @@ def test_partitions_follow_each_other_without_gap(day: date, cadence: Cadence) -
 def test_a_wrong_key_is_refused_with_what_was_expected(calendar: Calendar, key: str, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         calendar.parse(key)
+
+
+def test_partitions_are_parted_where_there_is_a_gap() -> None:
+    named = [NEW_YORK.partition(key) for key in ("2013-03-11", "2013-03-09", "2013-03-10", "2013-03-13", "2013-03-10")]
+    assert [span_key(span) for span in NEW_YORK.spans(named)] == ["2013-03-09/2013-03-11", "2013-03-13"]
+    assert NEW_YORK.spans([]) == []
+
+
+@given(st.sets(DAYS.filter(lambda day: day.year == 2013), max_size=20))
+def test_spans_hold_each_partition_once_and_none_else(days: set[date]) -> None:
+    partitions = {NEW_YORK.partition(day.isoformat()) for day in days}
+    spans = NEW_YORK.spans(partitions)
+    assert [each for span in spans for each in span] == sorted(partitions)
+    assert all(NEW_YORK.parse(span_key(span)) == span for span in spans)

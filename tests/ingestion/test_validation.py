@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.ingestion.engine import ROW
-from include.ingestion.suite import REASON, VALUE
+from include.ingestion.quarantine import REASON, ROW, VALUE
 from include.ingestion.validation import RefusedBatchError, Validation, validate
 
 QUARANTINE = {"severity": "row"}

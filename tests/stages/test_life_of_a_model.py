@@ -187,6 +187,16 @@ def test_every_entity_row_is_predicted_once_with_the_features_used(living: Folde
     assert logged["model_version"].unique().to_list() == [1]
 
 
+def test_what_was_predicted_stays_unless_it_is_asked_for_again(living: Folder) -> None:
+    partitions = living.config.calendar.parse(NEXT)
+    file = prediction_log.batch_file(living.config.name, NEXT)
+    before = file.stat().st_ino
+    assert batch.score(living, partitions).rows == 0  # type: ignore[union-attr]
+    assert file.stat().st_ino == before
+    assert batch.score(living, partitions, again=True).rows > 0  # type: ignore[union-attr]
+    assert file.stat().st_ino != before
+
+
 def test_the_observation_says_how_good_and_what_to_do(living: Folder) -> None:
     (observed,) = observation.history(living.config.name)
     assert observed.last == NEXT

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from include import alerts
+from include.settings import get_settings
+
+LATE = ("shop", "late data", "2013-01-01")
+
+
+def lines() -> int:
+    file = get_settings().alerts / "shop.jsonl"
+    return len(file.read_text().splitlines()) if file.is_file() else 0
+
+
+def test_an_alert_is_opened_once(home: Path) -> None:
+    for _ in range(3):
+        alerts.raise_alert(*LATE, "was due at six")
+    (alert,) = alerts.open_alerts("shop")
+    assert (alert.kind, alert.key, alert.message) == ("late data", "2013-01-01", "was due at six")
+    assert lines() == 1
+
+
+def test_an_alert_says_what_is_new(home: Path) -> None:
+    alerts.raise_alert(*LATE, "was due at six")
+    alerts.raise_alert(*LATE, "the server is down")
+    (alert,) = alerts.open_alerts("shop")
+    assert alert.message == "the server is down"
+
+
+def test_a_resolved_alert_may_come_again(home: Path) -> None:
+    alerts.raise_alert(*LATE, "was due at six")
+    alerts.resolve(*LATE)
+    assert alerts.open_alerts("shop") == []
+    alerts.raise_alert(*LATE, "was due at six")
+    assert len(alerts.open_alerts("shop")) == 1
+
+
+def test_what_is_not_open_cannot_be_resolved(home: Path) -> None:
+    alerts.resolve(*LATE)
+    assert lines() == 0
+
+
+def test_alerts_of_other_partitions_and_use_cases_are_their_own(home: Path) -> None:
+    alerts.raise_alert(*LATE, "late")
+    alerts.raise_alert("shop", "late data", "2013-01-02", "late")
+    alerts.raise_alert("shop", "refused batch", "2013-01-01", "twice the rows")
+    alerts.raise_alert("library", "late data", "2013-01-01", "late")
+    alerts.resolve(*LATE)
+    assert [(alert.kind, alert.key) for alert in alerts.open_alerts("shop")] == [
+        ("late data", "2013-01-02"),
+        ("refused batch", "2013-01-01"),
+    ]
+    assert len(alerts.open_alerts("library")) == 1
