@@ -7,6 +7,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contract.loading import Folder, discover_use_cases
 from include.orchestration import assets, run
+from include.orchestration.links import DataDocsLink
 from include.orchestration.stage import ACCEPT_CHANGES, SOURCE_RETRIES, range_params, stage_dag
 
 DOC = """Brings partitions back through validation after a fix, quarantined rows and refused deliveries included.
@@ -74,7 +75,9 @@ def build(use_case: Folder) -> None:
             return done.revision
 
         keys = choose()
-        bring_back(keys) >> check(keys) >> publish(keys)
+        checked = check(keys)
+        checked.operator.operator_extra_links = (DataDocsLink(use_case, chosen_by="choose"),)
+        bring_back(keys) >> checked >> publish(keys)
 
 
 for _use_case in discover_use_cases().found.values():

@@ -15,9 +15,9 @@ class NoPartitionError(ValueError):
     """The run says neither by its key nor by its parameters what it is to treat."""
 
 
-def partitions(use_case: Folder) -> list[Partition]:
+def partitions(use_case: Folder, context: Any = None) -> list[Partition]:
     """The partitions of this run: its partition key, or the range that was given by hand."""
-    context: Any = get_current_context()
+    context = context or get_current_context()
     key = context["dag_run"].partition_key
     if key is None:
         start, end = context["params"].get("start"), context["params"].get("end")
@@ -39,15 +39,13 @@ def by_hand() -> bool:
 
 
 def publish_event(asset: Asset, spans: list[list[Partition]], **extra: Any) -> None:
-    """Attach the ids to the asset's event, and the partitions where the run itself carries no key: a run for each span.
-
-    A run with a key publishes under that key and can name no other.
-    """
+    """Publish the asset for spans of partitions, each an event of its own, with the ids that it stands for."""
     context: Any = get_current_context()
     event = context["outlet_events"][asset]
     event.extra = extra
-    if context["dag_run"].partition_key is None:
-        event.add_partitions([span_key(span) for span in spans])
+    keys = [span_key(span) for span in spans]
+    if keys != [context["dag_run"].partition_key]:  # an event has its run's key by itself
+        event.add_partitions(keys)
 
 
 def event_extra(asset: Asset) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from include.contract.loading import UseCaseError, discover_use_cases, load_use_case
+from include.contract.loading import Folder, UseCaseError, discover_use_cases, load_use_case
+from include.ingestion import data_docs, versions
 from include.monitoring import observation
+from include.pages import data
 from include.pages.overview import overview
 from include.settings import get_settings
 
@@ -38,14 +40,47 @@ def create_app(dependencies: Sequence[Any]) -> FastAPI:
 
     @app.get("/{use_case}/reports/{partition}", response_class=HTMLResponse)
     def report(use_case: str, partition: str) -> FileResponse:
-        try:
-            calendar = load_use_case(use_case).config.calendar
-            key = calendar.partition(partition).key
-        except (UseCaseError, ValueError) as error:
-            raise HTTPException(404, str(error)) from error
-        page = observation.report_file(use_case, key)
-        if not page.is_file():
-            raise HTTPException(404, f"{use_case} has no report of {key}")
-        return FileResponse(page, media_type="text/html")
+        folder, key = _named(use_case, partition)
+        return _file(observation.report_file(folder.config.name, key), f"{use_case} has no report of {key}")
+
+    @app.get("/{use_case}/data", response_class=HTMLResponse)
+    def days(use_case: str) -> str:
+        config = (folder := _named(use_case)[0]).config
+        return pages.get_template("days.html.j2").render(
+            name=config.name, title=config.title, days=data.days(folder), revision=versions.head_or_none()
+        )
+
+    @app.get("/{use_case}/data/{partition}", response_class=HTMLResponse)
+    def day(use_case: str, partition: str) -> str:
+        folder, key = _named(use_case, partition)
+        shown = data.detail(folder, key)
+        if shown is None:
+            raise HTTPException(404, f"{use_case} has ingested no partition {key}")
+        return pages.get_template("day.html.j2").render(name=folder.config.name, title=folder.config.title, shown=shown)
+
+    @app.get("/{use_case}/data/{partition}/docs/{table}", response_class=HTMLResponse)
+    def docs(use_case: str, partition: str, table: str) -> FileResponse:
+        folder, key = _named(use_case, partition)
+        tables = shown.docs if (shown := data.detail(folder, key)) else ()
+        if table not in tables:
+            raise HTTPException(404, f"{use_case} has no Data Docs of {table!r} in {key}")
+        return _file(data_docs.page(folder.config.name, key, table), f"{use_case} has no Data Docs of {key}")
 
     return app
+
+
+def _named(use_case: str, partition: str = "") -> tuple[Folder, str]:
+    """The use case and the partition's key of a request; 404 where there are none of these names."""
+    try:
+        folder = load_use_case(use_case)
+        return folder, folder.config.calendar.partition(partition).key if partition else ""
+    except (UseCaseError, ValueError) as error:
+        raise HTTPException(404, str(error)) from error
+
+
+def _file(page: Path, missing: str) -> FileResponse:
+    """A page that was written by a stage. It may quote data: no script of it is run."""
+    if not page.is_file():
+        raise HTTPException(404, missing)
+    policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
+    return FileResponse(page, media_type="text/html", headers=policy)

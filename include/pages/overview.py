@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from include import alerts
+from include.alerts import Alert
 from include.contract.loading import Folder
 from include.monitoring import observation
 from include.monitoring.observation import Observation
@@ -22,6 +24,7 @@ class Overview:
     last: Observation | None
     observations: tuple[Observation, ...]
     decisions: tuple[Decision, ...]
+    alerts: tuple[Alert, ...]
 
 
 def overview(use_case: Folder, shown: int = 12) -> Overview:
@@ -38,4 +41,5 @@ def overview(use_case: Folder, shown: int = 12) -> Overview:
         last=seen[-1] if seen else None,
         observations=tuple(reversed(seen)),
         decisions=tuple(reversed(log[-shown:])),
+        alerts=tuple(alerts.open_alerts(config.name)),
     )

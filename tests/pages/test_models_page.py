@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 from fastapi import Depends, HTTPException
 from fastapi.testclient import TestClient
 
 from include.contract.loading import Folder
+from include.ingestion import ingest, landing, versions
+from include.ingestion.validation import RefusedBatchError
 from include.pages.app import create_app
 from include.promotion import decisions
 from include.promotion.decisions import Decision
@@ -68,3 +72,66 @@ def test_no_file_outside_the_reports_can_be_read(client: TestClient) -> None:
 @pytest.mark.parametrize("path", ["/", "/station_temperature/reports/2013-03-11"])
 def test_every_page_requires_what_it_was_built_with(stations: Folder, path: str) -> None:
     assert TestClient(create_app([Depends(refuse)])).get(path).status_code == 401
+
+
+@pytest.fixture
+def ingested(stations: Folder) -> Folder:
+    versions.initialize()
+    partitions = stations.config.calendar.parse("2013-02-04/2013-02-11")
+    landing.land(stations, partitions)
+    ingest.check(stations, partitions)
+    ingest.publish(stations, partitions, origin="run-17")
+    return stations
+
+
+def test_the_data_of_a_use_case_is_listed_newest_first(client: TestClient, ingested: Folder) -> None:
+    page = client.get("/station_temperature/data").text
+    assert page.index("2013-02-11") < page.index("2013-02-04")
+    assert versions.head()[:12] in page
+
+
+def test_a_partition_shows_its_quarantine_its_checks_and_its_versions(client: TestClient, ingested: Folder) -> None:
+    page = client.get("/station_temperature/data/2013-02-11").text
+    assert "1048.36058" in page
+    assert "station_temperature.replay" in page
+    assert "expect_compound_columns_to_be_unique" in page
+    assert "Run: run-17" in page
+    assert 'href="2013-02-11/docs/weather"' in page
+
+
+def test_the_data_docs_are_the_library_s_and_need_no_network(client: TestClient, ingested: Folder) -> None:
+    answer = client.get("/station_temperature/data/2013-02-11/docs/weather")
+    assert "Must have greater than or equal to" in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    loaded = re.findall(r'<(?:script|link|img|source)[^>]+(?:src|srcset|href)="https?://', answer.text)
+    assert loaded == []
+
+
+def test_a_refused_delivery_is_shown_with_its_cause(
+    client: TestClient, ingested: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partitions = ingested.config.calendar.parse("2013-02-18")
+    whole = ingested.source.read(partitions[0])["weather"]
+    monkeypatch.setattr(ingested.source, "read", lambda _: {"weather": pl.concat([whole, whole])})
+    landing.land(ingested, partitions)
+    with pytest.raises(RefusedBatchError):
+        ingest.check(ingested, partitions)
+    for path in ("/", "/station_temperature/data", "/station_temperature/data/2013-02-18"):
+        assert "expect_compound_columns_to_be_unique(station+observed_at)" in client.get(path).text
+    assert "nothing of it was published" in client.get("/station_temperature/data/2013-02-18").text
+
+
+def test_before_the_first_partition_the_page_says_what_to_do(client: TestClient) -> None:
+    assert "station_temperature.ingest" in client.get("/station_temperature/data").text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/unknown/data", "/station_temperature/data/2013-02-25", "/station_temperature/data/x",
+        "/station_temperature/data/2013-02-11/docs/orders",
+        "/station_temperature/data/2013-02-11/docs/%2e%2e%2fweather",
+    ],
+)  # fmt: skip
+def test_data_that_is_not_there_is_not_found(client: TestClient, ingested: Folder, path: str) -> None:
+    assert client.get(path).status_code == 404
