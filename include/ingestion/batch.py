@@ -14,7 +14,9 @@ from include.files import read_json
 from include.ingestion import versions
 from include.ingestion.profile import TableProfile
 
+# What is kept with the tables of a partition.
 PROFILE = "profile.json"
+RECORD = "validation.json"
 
 
 class Past:

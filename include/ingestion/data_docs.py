@@ -6,18 +6,21 @@ import logging
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.files import replacing
-from include.ingestion.validation import Validation
 from include.settings import get_settings
 
+if TYPE_CHECKING:
+    from include.ingestion.validation import Validation
+
 STYLE = Path(__file__).with_name("data_docs.css")
-# The library's pages take their looks and icons from content delivery networks, and a logo from its maker's storage.
+# The library's pages take their looks, scripts and icons from content delivery networks, and a logo from its maker's
+# storage. The scripts only fold and filter.
 REMOTE = re.compile(
-    r'<link[^>]+href="https?://[^>]*>|<script[^>]+src="https?://[^>]*></script>'
-    r'|<(?:img|source)[^>]+src(?:set)?="https?://[^>]*>'
+    r'<link[^>]+href="https?://[^>]*>|(?s:<script\b.*?</script>)|<(?:img|source)[^>]+src(?:set)?="https?://[^>]*>'
     r"|background: url\('https?://[^)]*\)[^;]*;"
+    r'|<link rel="shortcut icon"[^>]*>'
 )
 
 

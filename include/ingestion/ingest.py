@@ -25,7 +25,7 @@ from include.contract.partitions import Partition, span_key
 from include.contract.use_case import IngestionConfig
 from include.files import link_tree, read_json, replacing, write_json
 from include.ingestion import data_docs, landing, quarantine, versions
-from include.ingestion.batch import PROFILE, LandedBatch, Past
+from include.ingestion.batch import PROFILE, RECORD, LandedBatch, Past
 from include.ingestion.changes import Change, compare
 from include.ingestion.profile import TableProfile, profile
 from include.ingestion.scratch import clean, taken
@@ -34,7 +34,6 @@ from include.settings import get_settings
 
 log = logging.getLogger(__name__)
 
-RECORD = "validation.json"
 NOT_LANDED = "not landed; the task `land` comes first"
 NOT_STAGED = "not staged; the task `check` comes first"
 

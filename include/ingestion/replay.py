@@ -10,6 +10,7 @@ from include.contract.loading import Folder
 from include.contract.partitions import Partition
 from include.files import link_tree, read_json, replacing
 from include.ingestion import ingest, landing, quarantine, versions
+from include.ingestion.batch import RECORD
 from include.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def bring_back(use_case: Folder, partitions: Sequence[Partition], *, from_source
             kept = ingest.refused(use_case, partition)
             if kept.is_dir():
                 link_tree(kept, landed)
-                (landed / ingest.RECORD).unlink()
+                (landed / RECORD).unlink()
             else:
                 landed.mkdir()
                 _restore(use_case, partition, landed)
@@ -69,8 +70,8 @@ def _records(use_case: Folder) -> dict[str, Path]:
     """The validation record of every partition by key; a refused delivery is newer than what was published."""
     name = use_case.config.name
     published = versions.files(name, versions.head())
-    records = {key: files[ingest.RECORD] for key, files in published.items()}
-    refused = (get_settings().refused / name).glob(f"[!.]*/{ingest.RECORD}")
+    records = {key: files[RECORD] for key, files in published.items()}
+    refused = (get_settings().refused / name).glob(f"[!.]*/{RECORD}")
     return records | {path.parent.name: path for path in refused}
 
 

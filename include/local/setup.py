@@ -105,9 +105,11 @@ def install(locks: tuple[Path, ...]) -> None:
     kept = VENV / "installer.txt"
     kept.write_text(f"{INSTALLER}\npip=={ensurepip.version()}\n", encoding="utf-8")
     print(f"setup: installing {' and '.join(lock.name for lock in locks)}", flush=True)
-    command: tuple[str | Path, ...] = (python, "-m", "uv", "pip", "sync", "--quiet", "--python", python, *locks, kept)
+    # Compiled once, here: half a dozen processes that start at once would each compile what they import, and where
+    # Python may not write its byte code they would do so at every start.
+    sync: tuple[str | Path, ...] = (python, "-m", "uv", "pip", "sync", "--quiet", "--compile-bytecode")
     run(
-        *command,
+        *(*sync, "--python", python, *locks, kept),
         cure="the packages could not be installed: is the package index reachable? make setup goes on from here",
     )
 

@@ -14,7 +14,8 @@ from include.features import compute
 from include.features.compute import INSTANT, LABEL
 from include.features.store import EVENT_TIMESTAMP
 from include.files import read_json
-from include.ingestion import ingest, versions
+from include.ingestion import versions
+from include.ingestion.batch import RECORD
 from include.monitoring import drift, policy, quality
 from include.monitoring.drift import DriftReport, ReferenceProfile
 from include.monitoring.observation import Observation, keep
@@ -132,7 +133,7 @@ def _volume(use_case: Folder, partitions: list[Partition], revision: str) -> tup
     name = use_case.config.name
     known = versions.pointers(name, revision, [partition.key for partition in partitions])
     found = versions.files(name, revision, list(known))
-    counts = [table for files in found.values() for table in read_json(files[ingest.RECORD])["counts"].values()]
+    counts = [table for files in found.values() for table in read_json(files[RECORD])["counts"].values()]
     return sum(table["landed"] for table in counts), sum(table["quarantined"] for table in counts)
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from include.contract.loading import Folder
 from include.files import read_json
 from include.ingestion import quarantine, versions
-from include.ingestion.ingest import RECORD
+from include.ingestion.batch import RECORD
 from include.ingestion.quarantine import REASON, VALUE
 from include.settings import get_settings
 

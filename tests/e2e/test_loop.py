@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,15 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from include.contract.loading import load_use_case
 from include.demo.steps import Tour
+from include.features import compute
+from include.features.stale import stale
+from include.ingestion import ingest, versions
 from include.local.airflow_client import AirflowClient
 from include.local.credentials import USER, load_credentials
 from include.monitoring import observation
 from include.promotion import decisions
 from include.registry import models
+from include.serving import prediction_log
 from include.settings import get_settings
 
 ROOT = Path(__file__).parents[2]
@@ -53,8 +58,12 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tour]:
     """The system with the tests' use case, on ports and in a folder of its own."""
     airflow, mlflow, serving = free_ports(3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVERGREEN_HOME", str(tmp_path_factory.mktemp("the system")))
-        patch.setenv("EVERGREEN_USE_CASE_PATHS", str(ROOT / "tests" / "use_cases"))
+        home = tmp_path_factory.mktemp("the system")
+        shutil.copytree(
+            ROOT / "tests" / "use_cases" / "station_temperature", home / "use_cases" / "station_temperature"
+        )
+        patch.setenv("EVERGREEN_HOME", str(home))
+        patch.setenv("EVERGREEN_USE_CASE_PATHS", str(home / "use_cases"))
         for name, port in (("AIRFLOW", airflow), ("MLFLOW", mlflow), ("SERVING", serving)):
             patch.setenv(f"EVERGREEN_{name}_PORT", str(port))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -124,6 +133,37 @@ def test_a_rollback_without_an_earlier_champion_fails_and_changes_nothing(tour: 
         assert tour.served() == served
 
 
+def test_a_delivery_that_has_not_come_is_waited_for(tour: Tour, first: dict[str, Any]) -> None:
+    run = tour.airflow.trigger(f"{tour.name}.ingest", {"start": "2113-01-02"})
+    deadline = time.monotonic() + 60
+    while (states := {task.task_id: task.state for task in tour.airflow.tasks(run)})["land"] != "up_for_reschedule":
+        assert time.monotonic() < deadline, states
+        time.sleep(0.5)
+    assert states["check"] is None
+
+
+def test_after_a_fix_of_the_suite_a_quarantined_row_is_replayed(tour: Tour, first: dict[str, Any]) -> None:
+    name, storm = tour.name, "2013-02-11"
+    before = versions.head()
+    assert sum(ingest.quarantined(tour.use_case, [storm], before).values()) == 1
+    untouched = compute.view_file(name, "observation", "2013-02-25").stat().st_mtime_ns
+    predicted = prediction_log.batch_file(name, "2013-03-11").stat().st_mtime_ns
+
+    suite = tour.use_case.path / "expectations.py"
+    suite.write_text(suite.read_text().replace("max_value=150", "max_value=1500"))
+    replayed = tour.airflow.wait(tour.airflow.trigger(f"{name}.replay", {"reason": "wind_speed"}), 120)
+    (event,) = tour.airflow.asset_events(source=replayed)
+    assert event.partition_key == "2013-02-11/2013-02-18"  # the week, and the one whose features look back on it
+    tour.follow("features", replayed)
+
+    after = versions.head()
+    assert versions.changed(name, before, after) == [storm]
+    assert ingest.quarantined(tour.use_case, [storm], after) == {}
+    assert stale(tour.use_case, tour.use_case.config.calendar.parse("2013-01-07/2013-03-25"), after) == {}
+    assert compute.view_file(name, "observation", "2013-02-25").stat().st_mtime_ns == untouched
+    assert prediction_log.batch_file(name, "2013-03-11").stat().st_mtime_ns == predicted
+
+
 def test_the_models_page_is_behind_the_login(tour: Tour, first: dict[str, Any]) -> None:
     page = f"{get_settings().airflow_url}/evergreen/"
     assert httpx.get(page, trust_env=False).status_code == 401
@@ -149,6 +189,12 @@ def test_airflow_shows_the_models_page_in_a_browser(tour: Tour, first: dict[str,
         body = WebDriverWait(driver, 30).until(conditions.presence_of_element_located((By.TAG_NAME, "main")))
         assert tour.use_case.config.title in body.text
         assert f"version {tour.served()}" in body.text
+        driver.get(f"{get_settings().airflow_url}/evergreen/{tour.name}/data/2013-02-11")
+        body = WebDriverWait(driver, 30).until(conditions.presence_of_element_located((By.TAG_NAME, "main")))
+        assert "wind_speed" in body.text
+        driver.get(f"{get_settings().airflow_url}/evergreen/{tour.name}/data/2013-02-11/docs/weather")
+        body = WebDriverWait(driver, 30).until(conditions.presence_of_element_located((By.TAG_NAME, "body")))
+        assert "station" in body.text
         errors = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
         assert not [entry for entry in errors if "/evergreen/" in entry["message"]]
 

@@ -14,6 +14,7 @@ from include.contract.loading import Folder
 from include.contract.partitions import Calendar, Partition
 from include.files import read_json
 from include.ingestion import ingest, landing, versions
+from include.ingestion.batch import RECORD
 from include.settings import get_settings
 
 CONFIG = """\
@@ -142,5 +143,5 @@ def published(key: str) -> pl.DataFrame:
 
 
 def record(key: str) -> dict[str, Any]:
-    content: dict[str, Any] = read_json(versions.files("shop", versions.head(), [key])[key][ingest.RECORD])
+    content: dict[str, Any] = read_json(versions.files("shop", versions.head(), [key])[key][RECORD])
     return content

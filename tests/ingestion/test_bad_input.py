@@ -16,6 +16,7 @@ from include import alerts
 from include.contract.loading import Folder
 from include.files import read_json
 from include.ingestion import ingest, quarantine, replay, versions
+from include.ingestion.batch import RECORD
 from include.ingestion.quarantine import REASON, VALUE
 from include.ingestion.validation import RefusedBatchError
 from include.settings import get_settings
@@ -48,7 +49,7 @@ def refused(shop: Folder, *expected: str) -> None:
     (alert,) = alerts.open_alerts("shop")
     assert (alert.kind, alert.key) == ("refused batch", DAY)
     kept = get_settings().refused / "shop" / DAY
-    failures = read_json(kept / ingest.RECORD)["failures"]
+    failures = read_json(kept / RECORD)["failures"]
     assert alert.message == "; ".join(failures)
     assert len(failures) == len(expected)
     for failure, part in zip(failures, expected, strict=True):

@@ -18,6 +18,7 @@ import pytest
 from include.contract.loading import Folder
 from include.files import read_json
 from include.ingestion import git, ingest, landing, versions
+from include.ingestion.batch import RECORD
 from include.settings import get_settings
 from tests.ingestion import shop as shops
 
@@ -73,7 +74,7 @@ def assert_whole() -> None:
             if path.is_file() and not any(part.startswith(".") for part in path.relative_to(work).parts):
                 read_json(path) if path.suffix == ".json" else pl.read_parquet(path)
     for key, files in versions.files("shop", versions.head()).items():
-        counts = read_json(files[ingest.RECORD])["counts"]["orders"]
+        counts = read_json(files[RECORD])["counts"]["orders"]
         assert counts["accepted"] == pl.read_parquet(files["orders.parquet"]).height, key
         put_aside = files.get("quarantine/orders.parquet")
         assert counts["quarantined"] == (pl.read_parquet(put_aside).height if put_aside else 0), key

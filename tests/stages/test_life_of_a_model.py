@@ -16,6 +16,7 @@ from include.contract.partitions import Partition
 from include.features import compute, store
 from include.files import read_json
 from include.ingestion import ingest, landing, versions
+from include.ingestion.batch import RECORD
 from include.ingestion.git import git
 from include.ingestion.validation import RefusedBatchError
 from include.monitoring import monitor, observation
@@ -75,7 +76,7 @@ def test_rows_are_conserved_from_landing_to_quarantine(living: Folder) -> None:
     files = versions.files(living.config.name, versions.head())
     assert len(files) == 10
     for listing in files.values():
-        for table in read_json(listing[ingest.RECORD])["counts"].values():
+        for table in read_json(listing[RECORD])["counts"].values():
             assert table["landed"] == table["accepted"] + table["quarantined"] > 0
 
 

@@ -16,6 +16,7 @@ from include.contract.partitions import Partition
 from include.features import compute, stale, store
 from include.files import read_json
 from include.ingestion import ingest, landing, replay, versions
+from include.ingestion.batch import RECORD
 from include.ingestion.validation import RefusedBatchError
 from include.settings import get_settings
 
@@ -153,7 +154,7 @@ def test_a_refused_delivery_is_kept_whole_until_it_is_mended(lake: Folder, monke
         ingest.check(lake, partitions)
     kept = ingest.refused(lake, partitions[0])
     assert pl.read_parquet(kept / "weather.parquet").height == 2 * whole.height
-    assert read_json(kept / ingest.RECORD)["success"] is False
+    assert read_json(kept / RECORD)["success"] is False
     (alert,) = alerts.open_alerts(name)
     assert (alert.kind, alert.key) == ("refused batch", "2013-03-11")
     assert "compound_columns" in alert.message

@@ -1,11 +1,13 @@
 """Hourly weather of three airports, delivered in weekly batches."""
 
+from datetime import UTC, datetime
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
 
+from include.contract.authoring import NotThereYet
 from include.contract.partitions import Partition
 
 COLUMNS = {"origin": "station", "temp": "temp", "dewp": "dewp", "pressure": "pressure", "wind_speed": "wind_speed"}
@@ -22,5 +24,7 @@ def _weather() -> pl.DataFrame:
 
 
 def read(partition: Partition) -> dict[str, pl.DataFrame]:
+    if partition.cutoff > datetime.now(UTC):
+        raise NotThereYet(f"{partition.key}: the week ends at {partition.end.isoformat()}")
     within = pl.col("observed_at").is_between(partition.start, partition.end, closed="left")
     return {"weather": _weather().filter(within)}
