@@ -62,6 +62,7 @@ def pages(settings: Settings) -> dict[str, str]:
     return {
         "dags": f"{airflow}/dags?tags={name}",
         "models": f"{airflow}/plugin/models",
+        "data": f"{airflow}/evergreen/{name}/data/2013-02-12",
         "grid": f"{airflow}/dags/{name}.promote",
         "report": reports[-1].as_uri(),
         "api": f"{settings.replicas[0]}/docs",

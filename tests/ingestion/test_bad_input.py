@@ -322,6 +322,7 @@ def python(program: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd()).stdout
 
 
+@pytest.mark.faults
 def test_one_value_of_a_gigabyte_is_refused_by_name(open_shop: Folder) -> None:
     python(GIANT, str(shops.source(DAY)))
     peak, message = python(LANDING).splitlines()

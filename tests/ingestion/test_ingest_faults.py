@@ -23,6 +23,8 @@ from include.settings import get_settings
 from tests.ingestion import shop as shops
 
 FIRST, SECOND = KEYS = shops.KEYS[7:9]
+pytestmark = pytest.mark.faults
+
 POINTS = 12
 Jobs = list[dict[str, Any]]
 Ingesters = Callable[[Jobs], Jobs]

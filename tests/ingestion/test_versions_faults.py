@@ -19,6 +19,8 @@ from include.ingestion import git, versions
 from include.settings import get_settings
 
 # One process imports what takes long; the writers are forked from it.
+pytestmark = pytest.mark.faults
+
 FORKS = multiprocessing.get_context("forkserver")
 LATER = ("data_cloud", "cachemgr", "scm", "repo.index", "repo.plots", "repo.worktree", "repo.datasets")
 FORKS.set_forkserver_preload(
