@@ -5,6 +5,7 @@ Each measurement is a process of its own, imports included where it says so, wit
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -21,7 +22,9 @@ FLOATS, INTEGERS, CATEGORIES, TEXTS, INSTANTS = 6, 4, 4, 2, 3
 LEVELS = ["AA", "BB", "CC", "DD", "EE"]
 DAY = "2013-02-12"
 PAST = "2013-01-15/2013-02-11"
-CPU_LIMIT, MEMORY_LIMIT, DAILY_LIMIT = 3.0, 3.0, 8.0  # times the query; GiB; CPU s
+CPU_LIMIT, MEMORY_LIMIT = 3.0, 3.0  # times the query; GiB
+TURNS = 3  # of the small ones, whose best counts: the machine's speed drifts
+DAILY_LIMIT = 1.8  # times importing Great Expectations alone, 4.4 CPU s on a machine at full speed: 8 in all
 
 
 def run() -> list[dict[str, Any]]:
@@ -32,7 +35,8 @@ def run() -> list[dict[str, Any]]:
         query, suite = _apart("query", str(file)), _apart("suite", str(file))
         file.unlink()
         _apart("past")
-        daily = _apart("daily")
+        turns = [(_apart("daily"), _apart("import")) for _ in range(TURNS)]
+        daily, imported = (min(measured, key=lambda each: each["total"]) for measured in zip(*turns, strict=True))
     ratio = suite["cpu"] / query["cpu"]
     checks = f"data validation: {suite['checks']} expectations on {ROWS:,} x 20"
     return [
@@ -47,10 +51,10 @@ def run() -> list[dict[str, Any]]:
         },
         {
             "name": "data validation: a day of flights, imports included", "ours": daily["total"],
-            "peer": None, "limit": DAILY_LIMIT, "ratio": daily["total"] / DAILY_LIMIT, "goal": 1.0,
-            "met": daily["total"] < DAILY_LIMIT, "unit": "CPU s",
+            "peer": imported["total"], "limit": None, "ratio": daily["total"] / imported["total"],
+            "goal": DAILY_LIMIT, "met": daily["total"] <= DAILY_LIMIT * imported["total"], "unit": "CPU s",
             "note": f"land, validate, profile, Data Docs; {daily['cpu']:.2f} of it are work, and the scheduler's tasks "
-            "inherit the imports",
+            "inherit the imports; peer: importing Great Expectations, and nothing else",
         },
     ]  # fmt: skip
 
@@ -165,6 +169,8 @@ def main() -> None:
         generate(*arguments)
     elif what == "query":
         measured = query(*arguments)
+    elif what == "import":
+        importlib.import_module("great_expectations")
     elif what == "suite":
         measured = suite(*arguments)
     else:

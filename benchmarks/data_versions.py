@@ -34,6 +34,7 @@ PEER_HISTORIES = (100, 1_000)
 CASE = "shop"
 WINDOW = 28
 REPEATS = 5
+TURNS = 3
 READS = 41
 
 
@@ -130,7 +131,12 @@ def bytes_of_flat_layout(partitions: int) -> int:
 
 def run() -> list[dict[str, object]]:
     ours(HISTORIES[0])  # DVC imports more at its first call.
-    measured = {partitions: ours(partitions) for partitions in HISTORIES}
+    # In turns, and the best of them: the machine's speed drifts, and would be taken for growth.
+    turns = [{partitions: ours(partitions) for partitions in HISTORIES} for _ in range(TURNS)]
+    measured = {
+        partitions: {name: min(turn[partitions][name] for turn in turns) for name in turns[0][partitions]}
+        for partitions in HISTORIES
+    }
     peers = {partitions: peer(partitions) for partitions in PEER_HISTORIES}
     least, most = measured[HISTORIES[0]], measured[HISTORIES[-1]]
     entries: list[dict[str, object]] = []

@@ -40,7 +40,7 @@ def _put_in_place(folder: Path, path: Path) -> None:
             folder.rename(path)
             break
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
         aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         with suppress(FileNotFoundError):
@@ -83,13 +83,20 @@ def snapshot(source: Path, target: Path) -> None:
     while True:
         descriptor = os.open(source, os.O_RDONLY)  # held open, its number is not given to another folder
         try:
-            with suppress(FileNotFoundError):
-                link_tree(source, target)
-                if source.stat().st_ino == os.fstat(descriptor).st_ino:
-                    return
+            link_tree(source, target)
+            if _is_still(source, descriptor):
+                return
+        except (FileNotFoundError, shutil.Error):
+            if _is_still(source, descriptor):
+                raise
         finally:
             os.close(descriptor)
         shutil.rmtree(target, ignore_errors=True)
+
+
+def _is_still(folder: Path, descriptor: int) -> bool:
+    """Whether the path names the folder that was opened."""
+    return folder.exists() and os.path.samestat(folder.stat(), os.fstat(descriptor))
 
 
 def remove_older(folder: Path, seconds: float, pattern: str = "*") -> None:
