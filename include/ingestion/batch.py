@@ -83,7 +83,12 @@ class LandedBatch:
         return self._tables[name]
 
 
-@lru_cache(maxsize=512)
 def read_profiles(path: Path) -> dict[str, TableProfile]:
-    """The profiles that were kept with a partition, by table. The file is one of a cache by content."""
+    """The profiles that were kept with a partition, by table."""
+    return _profiles(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=512)
+def _profiles(path: Path, _: int) -> dict[str, TableProfile]:
+    """Read once a file as it is: each partition of a range looks at the same past, and a staged one may be replaced."""
     return {name: TableProfile.from_dict(content) for name, content in read_json(path).items()}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import time
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from include.files import remove_older
 from include.settings import get_settings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def put(config: bytes, folders: Mapping[str, Path]) -> dict[str, bytes]:
 
     ``config`` is DVC's configuration file, which names the remote.
     """
-    _remove_abandoned()
+    remove_older(get_settings().work, ABANDONED_AFTER_SECONDS, pattern="data-*")  # workspaces of killed processes
     with _workspace(config, folders) as repo:
         for key, folder in folders.items():
             # The cache links to this copy and makes it read-only.
@@ -164,10 +164,3 @@ def _remove_partial_copies(repo: Repo) -> None:
             for prefix in {path.parent.name for path in objects}:
                 for partial in Path(store.path, prefix).glob(".*.tmp"):
                     partial.unlink(missing_ok=True)
-
-
-def _remove_abandoned() -> None:
-    """Workspaces of killed processes."""
-    for workspace in get_settings().work.glob("data-*"):
-        if workspace.stat().st_mtime < time.time() - ABANDONED_AFTER_SECONDS:
-            shutil.rmtree(workspace, ignore_errors=True)
