@@ -2,7 +2,7 @@
 
 ``source.py``               ``read(partition)``
 ``features.py``             ``views(window)`` and ``labels(window)``
-``feature_definitions.py``  Feast entities, feature views and one feature service of the use case's name
+``feature_definitions.py``  Feast entities, feature views and the feature service of the use case's name
 ``expectations.py``         ``suites(batch)``
 ``model.py``                ``build(params)``
 """

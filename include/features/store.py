@@ -40,20 +40,22 @@ def definition_hash(use_case: Folder) -> str:
 
 
 def definitions(use_case: Folder) -> list[Any]:
-    """The Feast objects of a use case: entities, feature views and the feature service of its name."""
+    """The Feast objects of a use case: entities, feature views, the feature service of its name and perhaps others."""
     from feast import Entity, FeatureService, FeatureView
     from feast.on_demand_feature_view import OnDemandFeatureView
 
     module = use_case.module("feature_definitions")
     kinds = (Entity, FeatureView, OnDemandFeatureView, FeatureService)
     found = {(type(each).__name__, each.name): each for each in vars(module).values() if isinstance(each, kinds)}
-    services = [each for each in found.values() if isinstance(each, FeatureService)]
-    if [service.name for service in services] != [use_case.config.name]:
+    name = use_case.config.name
+    services = {each.name: each for each in found.values() if isinstance(each, FeatureService)}
+    strange = [each for each in services if each != name and not each.startswith(f"{name}_")]
+    if name not in services or strange:
         raise ValueError(
-            f"{use_case.path / 'feature_definitions.py'}: needs exactly one FeatureService, "
-            f"named {use_case.config.name!r}; found {[service.name for service in services]}"
+            f"{use_case.path / 'feature_definitions.py'}: needs the FeatureService {name!r}, which the model reads; "
+            f"others are named {name}_...; found {sorted(services)}"
         )
-    services[0].tags = {**(services[0].tags or {}), HASH_TAG: definition_hash(use_case)}
+    services[name].tags = {**(services[name].tags or {}), HASH_TAG: definition_hash(use_case)}
     return list(found.values())
 
 

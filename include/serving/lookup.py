@@ -118,7 +118,7 @@ class OnlineFeatures:
         return [self._row(answer, position, key, own[position][0]) for position, key in enumerate(keys)]
 
     def known(self, limit: int) -> list[dict[str, Any]]:
-        from include.features.parquet_source import scan
+        from include.features.offline.parquet_source import scan
 
         frame = scan(self._entity_view.batch_source, self._store.repo_path, f"feature view {self._entity_view.name}")
         found = frame.select(self._key).tail(limit).collect().unique(maintain_order=True).to_dicts()

@@ -31,7 +31,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Bool, Int64, PrimitiveFeastType, String
 from pydantic import ValidationError
 
-from include.features.offline_store import PolarsOfflineStore, PolarsOfflineStoreConfig
+from include.features.offline.store import PolarsOfflineStore, PolarsOfflineStoreConfig
 
 BIG = 2**53 + 1
 DAY = timedelta(days=1)
@@ -93,7 +93,7 @@ def make(tmp_path: Path) -> Make:
             provider="local",
             registry=str(tmp_path / "registry.db"),
             online_store={"type": "sqlite", "path": str(tmp_path / "online.db")},
-            offline_store={"type": "include.features.offline_store.PolarsOfflineStore", **offline},
+            offline_store={"type": "include.features.offline.store.PolarsOfflineStore", **offline},
             materialization={"pull_latest_features": pull_latest},
             entity_key_serialization_version=3,
             repo_path=tmp_path,

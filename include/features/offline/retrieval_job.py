@@ -13,7 +13,7 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage, ValidationReference
 
-from include.features import parquet_source
+from include.features.offline import parquet_source
 
 NULLABLE = {
     pa.int8(): pd.Int8Dtype(),

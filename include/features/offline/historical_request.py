@@ -22,9 +22,9 @@ from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.utils import _parse_feature_ref
 
-from include.features import parquet_source
-from include.features.point_in_time import AsOf, values_as_of
-from include.features.retrieval_job import NULLABLE, with_nullable_types
+from include.features.offline import parquet_source
+from include.features.offline.point_in_time import AsOf, values_as_of
+from include.features.offline.retrieval_job import NULLABLE, with_nullable_types
 
 
 @dataclass(frozen=True)

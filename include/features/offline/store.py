@@ -3,7 +3,7 @@
 Use it in any feature repository that has this project on its Python path:
 
     offline_store:
-        type: include.features.offline_store.PolarsOfflineStore
+        type: include.features.offline.store.PolarsOfflineStore
 
 Its sources are Feast `FileSource`s of Parquet files on a local disk: one file, a directory
 (`<root>/<view>/<partition>.parquet`) or a glob.
@@ -27,8 +27,8 @@ from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from pydantic import Field, StrictBool, StrictStr
 from typing_extensions import override
 
-from include.features import parquet_source
-from include.features.historical_request import (
+from include.features.offline import parquet_source
+from include.features.offline.historical_request import (
     EntityRows,
     Join,
     check_columns,
@@ -36,8 +36,8 @@ from include.features.historical_request import (
     join_features,
     source_column,
 )
-from include.features.point_in_time import require_columns, within
-from include.features.retrieval_job import PolarsRetrievalJob, with_nullable_types
+from include.features.offline.point_in_time import require_columns, within
+from include.features.offline.retrieval_job import PolarsRetrievalJob, with_nullable_types
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,7 +45,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class PolarsOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
     """Configuration of PolarsOfflineStore."""
 
-    type: StrictStr = "include.features.offline_store.PolarsOfflineStore"
+    type: StrictStr = "include.features.offline.store.PolarsOfflineStore"
 
     exclude_created_after: StrictBool = Field(
         default=True,
