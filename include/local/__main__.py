@@ -13,7 +13,17 @@ from include.local.credentials import load_credentials
 from include.local.environment import load_env_file, process_environment
 from include.local.processes import ProcessError
 from include.local.running import running_settings
-from include.settings import REPOSITORY, get_settings
+from include.settings import REPOSITORY, Settings, get_settings
+
+
+def print_plans(settings: Settings) -> None:
+    """What ``up`` would change in the feature store; nothing is applied, and nothing needs to run."""
+    os.environ |= {f"EVERGREEN_{name.upper()}": str(value) for name, value in running_settings(settings)}
+    get_settings.cache_clear()
+    from include.features import store
+
+    for line in (line for plan in store.plans() for line in plan.lines()):
+        print(line)
 
 
 def main() -> int:
@@ -25,6 +35,7 @@ def main() -> int:
         ("status", "show every process; exit status 1 unless all are well"),
         ("logs", "show the last lines of every process"),
         ("prepare", "create databases, the data repository and the feature registry"),
+        ("plan", "show what applying the feature definitions would change"),
         ("check", "tell what would keep the system from starting"),
         ("clean", "end everything and remove the data"),
     ):
@@ -42,7 +53,10 @@ def main() -> int:
             os.execvpe(options.program[0], options.program, env)  # noqa: S606
         if options.command == "status":
             return 0 if system.status(settings) else 1
-        getattr(system, options.command)(settings)
+        if options.command == "plan":
+            print_plans(settings)
+        else:
+            getattr(system, options.command)(settings)
     except (CheckError, ProcessError, UseCaseError, ValueError) as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -44,6 +45,7 @@ def create_data_repository() -> None:
 def apply_feature_definitions() -> None:
     from include.features import store
 
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # the plan, before it is applied
     store.apply()
 
 

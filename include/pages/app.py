@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from include.contract.loading import Folder, UseCaseError, discover_use_cases, load_use_case
 from include.ingestion import data_docs, versions
 from include.monitoring import observation
-from include.pages import data
+from include.pages import data, features
 from include.pages.overview import overview
 from include.settings import get_settings
 
@@ -42,6 +42,10 @@ def create_app(dependencies: Sequence[Any]) -> FastAPI:
     def report(use_case: str, partition: str) -> FileResponse:
         folder, key = _named(use_case, partition)
         return _file(observation.report_file(folder.config.name, key), f"{use_case} has no report of {key}")
+
+    @app.get("/{use_case}/features", response_class=HTMLResponse)
+    def catalogued(use_case: str) -> str:
+        return pages.get_template("features.html.j2").render(page=features.page(_named(use_case)[0]))
 
     @app.get("/{use_case}/data", response_class=HTMLResponse)
     def days(use_case: str) -> str:

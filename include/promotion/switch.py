@@ -6,6 +6,7 @@ import logging
 import time
 
 from include.contract.loading import Folder
+from include.features import in_use
 from include.promotion import decisions
 from include.promotion.decisions import Decision, Kind
 from include.promotion.replica import served_version
@@ -53,6 +54,9 @@ def _change(use_case: Folder, version: int, origin: str, kind: Kind, reasons: tu
     # A try that was broken off after the switch finds the version in place: what came before is its log's to tell.
     earlier = models.by_alias(name, models.PREVIOUS_CHAMPION)
     before = champion if champion is None or champion.version != target.version else earlier
+    # Recorded before the aliases move: broken off in between, both the old champion and the new one are recorded, in
+    # whichever role, and the definitions keep the features of both.
+    recorded = in_use.record(target, before)
     if before is not None:
         models.set_alias(name, models.PREVIOUS_CHAMPION, before.version)
     models.set_alias(name, models.CHAMPION, target.version)
@@ -61,6 +65,7 @@ def _change(use_case: Folder, version: int, origin: str, kind: Kind, reasons: tu
         verify_replicas(name, target.version)
     except SwitchError as error:
         _take_back(name, before.version if before else None, earlier.version if earlier else None)
+        in_use.restore(name, recorded)  # after the aliases, for the same reason
         decisions.append(Decision(name, kind, origin, "taken back", target.version, previous, (str(error),)))
         raise
     decisions.append(Decision(name, kind, origin, DONE[kind], target.version, previous, reasons))
