@@ -31,10 +31,10 @@ def build(use_case: Folder) -> None:
 
         @task(outlets=[features])
         def materialize(ids: dict[str, Any]) -> None:
-            from include.features import compute
+            from include.features import materialize
 
             partitions = run.partitions(use_case)
-            compute.materialize(use_case, partitions)
+            materialize.materialize(use_case, partitions)
             run.publish_event(features, [partitions], **ids)
 
         materialize(compute())

@@ -12,7 +12,8 @@ from include.orchestration.stage import range_params, stage_dag
 DOC = """Joins predictions to the labels that have come, measures quality and drift, reports, decides on retraining.
 
 Runs when predictions are published. Realized quality decides, a drift of the predictions warns early; a drift of
-features explains and never asks for a new model by itself.
+features explains and never asks for a new model by itself. Beside it, the features that online predictions used are
+held against those of the offline store.
 """
 
 
@@ -38,7 +39,15 @@ def build(use_case: Folder) -> None:
             conf = {"until": decision["partition"], "reason": "; ".join(decision["reasons"])}
             run.trigger(f"{name}.train", f"monitor__{decision['evidence_id']}", conf)
 
+        @task
+        def compare_features() -> dict[str, Any]:
+            from include.monitoring import parity
+
+            found = parity.check(use_case, run.partitions(use_case))
+            return {"compared": found.sampled, "skewed": [each.feature for each in found.skewed]}
+
         retrain(observe())
+        compare_features()
 
 
 for _use_case in discover_use_cases().found.values():

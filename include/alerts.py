@@ -15,7 +15,7 @@ from include.settings import get_settings
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["late data", "refused batch"]
+Kind = Literal["late data", "refused batch", "feature skew"]
 State = Literal["open", "resolved"]
 
 

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     serving_replicas: str = Field(
         default="", description="Base addresses of the serving replicas, separated by commas; empty: the local one."
     )
+    redis: str = Field(
+        default="", description="Address of the Redis that holds online features, redis://host:port/0; empty: SQLite."
+    )
     mlflow_tracking_uri: str = Field(default="", description="Empty: the local MLflow server.")
 
     @property

@@ -12,6 +12,7 @@ import pytest
 
 from include.contract.loading import Folder, load_use_case
 from include.settings import get_settings
+from tests.redis_server import INSTALLED, MISSING, redis_server
 
 USE_CASES = Path(__file__).parent / "use_cases"
 
@@ -29,6 +30,15 @@ def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         get_settings.cache_clear()
         yield home
     get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis server for the session. It starts empty; who needs it empty again flushes it."""
+    if not INSTALLED:
+        pytest.skip(MISSING)
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -134,6 +134,9 @@ class MonitoringConfig(Strict):
     window: Duration = Field(default=timedelta(days=7), description="What is looked at together, up to the partition.")
     drift: DriftConfig = DriftConfig()
     quality: QualityConfig
+    parity_sample: int = Field(
+        default=1000, ge=1, description="Online predictions a run whose features are held against the offline store's."
+    )
     incident: float = Field(
         default=0.05, gt=0, le=1, description="Share of quarantined rows from which on the data is in doubt."
     )

@@ -58,7 +58,7 @@ def run(tour: Tour, scenario: Scenario) -> None:
     with tour.step("train, judge without a champion, stage, promote, verify"):
         tour.promote(tour.train({"until": scenario.bootstrap.rpartition("/")[2], "reason": "bootstrap"}))
     with tour.step("one prediction over REST"):
-        answer = tour.predict(_an_entity(tour.use_case, scenario.bootstrap))
+        answer = tour.predict(*_an_entity(tour.use_case, scenario.bootstrap))
     print(f"    {_in_words(answer)}", flush=True)
     for number, span in enumerate(scenario.spans):
         _week(tour, span, header=number == 0)
@@ -86,13 +86,14 @@ def _week(tour: Tour, span: str, *, header: bool) -> None:
     print(f"{week_line(week)}  {tour.journal.seconds[span]:.0f} s", flush=True)
 
 
-def _an_entity(use_case: Folder, span: str) -> dict[str, Any]:
-    """The key of one of the entities that are to be predicted at the end of a span."""
+def _an_entity(use_case: Folder, span: str) -> tuple[dict[str, Any], datetime]:
+    """The key of one of the entities that are to be predicted at the end of a span, and this moment."""
     from include.features.compute import read_entities
 
     last = use_case.config.calendar.parse(span)[-1]
     rows = read_entities(use_case, [last.key])
-    return rows.select(use_case.config.entity.key).sort(use_case.config.entity.key).row(rows.height // 2, named=True)
+    keys = rows.select(use_case.config.entity.key).sort(use_case.config.entity.key)
+    return keys.row(rows.height // 2, named=True), last.cutoff
 
 
 def _in_words(answer: dict[str, Any]) -> str:

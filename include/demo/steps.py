@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -146,9 +147,11 @@ class Tour:
             raise AirflowError(f"serving has no model of {self.name}: {said}")
         return version
 
-    def predict(self, entity: dict[str, Any]) -> dict[str, Any]:
-        """One prediction over REST, with the features it used."""
-        answer = self.serving.post(f"/v1/{self.name}/predict", json={"entities": [entity], "explain": True})
+    def predict(self, entity: dict[str, Any], as_of: datetime) -> dict[str, Any]:
+        """One prediction over REST as of a moment of the past, with the features it used."""
+        answer = self.serving.post(
+            f"/v1/{self.name}/predict", json={"entities": [entity], "as_of": as_of.isoformat(), "explain": True}
+        )
         answer.raise_for_status()
         self.journal.prediction = answer.json()
         return self.journal.prediction

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 LABEL = "label"
 KNOWN_AT = "known_at"
 INSTANT = pl.Datetime("us", "UTC")
+APPENDED = "batch-"  # files of rows that were pushed to the offline store
 REVISION = "data_revision"  # in the metadata of each file: the raw data that it was computed from
 
 
@@ -68,15 +69,11 @@ def compute(use_case: Folder, partitions: list[Partition], revision: str) -> Com
     return Computed(revision, definition, written, labels)
 
 
-def materialize(use_case: Folder, partitions: list[Partition]) -> None:
-    """Bring what was computed into the online store.
-
-    Up to the newest computed partition: where older ones are computed again, their values must not replace newer ones.
-    """
+def computed(use_case: Folder, view: str) -> list[Partition]:
+    """The partitions whose rows of a view are in the offline store, in order."""
     config = use_case.config
-    computed = view_file(config.name, config.entity.view, "any").parent.glob("[!.]*.parquet")
-    newest = max([partitions[-1].key, *(path.stem for path in computed)])
-    store.materialize(config.name, partitions[0].start, config.calendar.partition(newest).end)
+    names = sorted(path.stem for path in view_file(config.name, view, "any").parent.glob("[!.]*.parquet"))
+    return [config.calendar.partition(name) for name in names if not name.startswith(APPENDED)]
 
 
 def read_labels(use_case: str, keys: Iterable[str]) -> pl.DataFrame:
@@ -89,10 +86,10 @@ def read_labels(use_case: str, keys: Iterable[str]) -> pl.DataFrame:
     return frame.sort(KNOWN_AT, maintain_order=True).unique(keys_of_a_label, keep="last", maintain_order=True)
 
 
-def read_entities(use_case: Folder, keys: Iterable[str]) -> pl.DataFrame:
-    """The rows to predict in these partitions: the entity's key, all join keys and ``event_timestamp``."""
+def read_entities(use_case: Folder, keys: Iterable[str], extra: Iterable[str] = ()) -> pl.DataFrame:
+    """The rows to predict in these partitions: the entity's key, all join keys, ``event_timestamp``, more columns."""
     config = use_case.config
-    columns = [pl.col(column).alias(key) for key, column in config.join_keys.items()]
+    columns = [*(pl.col(column).alias(key) for key, column in config.join_keys.items()), *map(pl.col, extra)]
     paths = [view_file(config.name, config.entity.view, key) for key in keys]
     missing = [path for path in paths if not path.is_file()]
     if missing:

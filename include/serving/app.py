@@ -15,8 +15,9 @@ from include.contract.loading import Folder
 from include.registry.models import CHAMPION
 from include.serving import documentation, problems, status
 from include.serving.follower import Deployment, Followed, Follower
-from include.serving.lookup import LookupFactory, shared_store
+from include.serving.lookup import LookupFactory
 from include.serving.metrics import CONTENT_TYPE, Metrics
+from include.serving.online_features import shared_store
 from include.serving.prediction import answer
 from include.serving.prediction_log import PredictionLog
 from include.serving.problems import Problem
@@ -163,7 +164,8 @@ def _models(app: FastAPI, follower: Follower) -> None:
         if lookup is None:
             raise Problem(503, "No features", f"the online store of {use_case} cannot be read")
         try:
-            return Entities(use_case=use_case, entities=lookup.known(limit))
+            known = lookup.known(limit)
+            return Entities(use_case=use_case, entities=known.entities, as_of=known.as_of)
         except FileNotFoundError as error:
             raise Problem(503, "No features", str(error)) from error
 

@@ -43,9 +43,12 @@ def score(use_case: Folder, partitions: list[Partition], *, again: bool = False)
         partitions = [each for each in partitions if not prediction_log.batch_file(name, each.key).is_file()]
     if not partitions:
         return Scored(champion.version, 0)
+    request = store.request_columns(store.open_store(), name)
     entities = pl.concat(
         [
-            compute.read_entities(use_case, [partition.key]).with_columns(pl.lit(partition.key).alias(PARTITION))
+            compute.read_entities(use_case, [partition.key], request).with_columns(
+                pl.lit(partition.key).alias(PARTITION)
+            )
             for partition in partitions
         ]
     )

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from include.serving.follower import Deployment, Followed, Follower
+from include.serving.lookup import Known
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +65,11 @@ def _examples(name: str, followed: Followed) -> dict[str, Any]:
     if deployment is None:
         return {}
     examples: dict[str, Any] = {}
-    if known := _known(name, deployment):
-        examples[f"{name}, an entity"] = {"value": {"entities": known[:1], "explain": True}}
-        examples[f"{name}, several entities"] = {"value": {"entities": known}}
+    known = _known(name, deployment)
+    if known.entities:
+        moment = {"as_of": known.as_of.isoformat()} if known.as_of else {}
+        examples[f"{name}, an entity"] = {"value": {"entities": known.entities[:1], **moment, "explain": True}}
+        examples[f"{name}, several entities"] = {"value": {"entities": known.entities, **moment}}
     predictor = deployment.predictor
     row: dict[str, Any] = dict(predictor.contents.example)
     for feature in predictor.features:
@@ -76,9 +79,10 @@ def _examples(name: str, followed: Followed) -> dict[str, Any]:
     return examples
 
 
-def _known(name: str, deployment: Deployment) -> list[dict[str, Any]]:
+def _known(name: str, deployment: Deployment) -> Known:
+    nothing = Known([], None)
     try:
-        return deployment.lookup.known(3) if deployment.lookup else []
+        return deployment.lookup.known(3) if deployment.lookup else nothing
     except Exception:
         log.exception("%s: no entities for the examples", name)
-        return []
+        return nothing

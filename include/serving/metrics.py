@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from include.serving.follower import Follower
+from include.serving.follower import Deployment, Follower
+
+log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -56,9 +60,25 @@ class _Served(Collector):
         model = GaugeMetricFamily(
             "evergreen_model_info", "The served version.", labels=("use_case", "version", "run_id", "digest")
         )
+        newest = GaugeMetricFamily(
+            "evergreen_feature_newest_timestamp_seconds",
+            "The newest event time of a feature view in the online store.",
+            labels=("use_case", "view"),
+        )
         for name, followed in self._follower.states.items():
             ready.add_metric((name,), 1.0 if followed.ready else 0.0)
             if followed.deployment is not None:
                 version = followed.deployment.version
                 model.add_metric((name, str(version.version), version.run_id, version.digest), 1.0)
-        yield from (ready, model)
+                for view, at in _newest(name, followed.deployment).items():
+                    newest.add_metric((name, view), at.timestamp())
+        yield from (ready, model, newest)
+
+
+def _newest(use_case: str, deployment: Deployment) -> dict[str, datetime]:
+    """A store that cannot be read leaves the gauge out: that is what an alert on its absence is for."""
+    try:
+        return deployment.lookup.newest() if deployment.lookup else {}
+    except Exception:
+        log.exception("%s: the online store does not tell how fresh it is", use_case)
+        return {}

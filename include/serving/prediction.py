@@ -30,7 +30,7 @@ def answer(name: str, deployment: Deployment, body: PredictRequest, predictions:
         entities: Sequence[Mapping[str, Any] | None] = [None] * len(found)
     else:
         entities = body.entities or []
-        found = look_up(name, deployment.lookup, body.entities or [])
+        found = look_up(name, deployment.lookup, body.entities or [], body.as_of)
     seen = [{feature.name: row.values.get(feature.name) for feature in features} for row in found]
     values = _predict(deployment, seen)
     request_id, time = uuid.uuid4().hex, datetime.now(UTC)
@@ -41,7 +41,9 @@ def answer(name: str, deployment: Deployment, body: PredictRequest, predictions:
             "model_version": version.version,
             "run_id": version.run_id,
             "entity": entity,
+            "as_of": body.as_of or time,
             "event_timestamp": row.event_timestamp,
+            "feature_timestamps": row.view_timestamps,
             "features": used,
             "prediction": value,
         }
@@ -70,15 +72,18 @@ def answer(name: str, deployment: Deployment, body: PredictRequest, predictions:
     }
 
 
-def look_up(name: str, lookup: Lookup | None, entities: Sequence[Mapping[str, Any]]) -> list[FeatureRow]:
+def look_up(
+    name: str, lookup: Lookup | None, entities: Sequence[Mapping[str, Any]], as_of: datetime | None
+) -> list[FeatureRow]:
     """The entities' features, or the problem that says which is not known."""
     if lookup is None:
         raise Problem(503, "No features", f"the online store of {name} cannot be read; complete rows can be predicted")
-    check_entities(entities, lookup.key_types)
+    check_entities(entities, lookup.key_types, lookup.request_types, lookup.needed)
     try:
-        return lookup.rows(entities)
+        return lookup.rows(entities, as_of)
     except EntitiesNotFound as error:
-        errors = [(f"entities[{at}]", f"{dict(entities[at])} is not in the online store") for at in error.positions]
+        when = f"that counts at {as_of.isoformat()}" if as_of else "that counts now"
+        errors = [(f"entities[{at}]", f"{dict(entities[at])} has no row online {when}") for at in error.positions]
         detail = "; ".join(f"{field}: {message}" for field, message in errors[:3])
         raise Problem(404, "Entity not found", detail, errors[:20]) from error
     except Exception as error:

@@ -99,6 +99,11 @@ def read_online(use_case: str, start: datetime, end: datetime) -> pl.DataFrame:
     return frame
 
 
+def online_lines(use_case: str, first: date, last: date) -> Iterator[dict[str, Any]]:
+    """The lines of the predictions that were answered on these days, both included (UTC), without torn ones."""
+    return (line for line in _lines(use_case, first, last) if line is not None)
+
+
 def scan_online(use_case: str, start: datetime, end: datetime) -> tuple[pl.DataFrame, int]:
     """The same with the number of torn lines."""
     found: list[dict[str, Any]] = []

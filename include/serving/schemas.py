@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 ROW_LIMIT = 1000
 
@@ -29,12 +29,21 @@ class PredictRequest(BaseModel):
         max_length=ROW_LIMIT,
         description="All features of each row, `null` where a value is missing.",
     )
+    as_of: AwareDatetime | None = Field(
+        default=None,
+        description=(
+            "With entities: the moment to predict for, e.g. of a replay; now where it is left out. A feature that is "
+            "older than its view's time to live at that moment, or newer than the moment, is missing."
+        ),
+    )
     explain: StrictBool = Field(default=False, description="Also answer the features that the model saw.")
 
     @model_validator(mode="after")
     def _one_of_them(self) -> PredictRequest:
         if (self.entities is None) == (self.rows is None):
             raise ValueError("expected exactly one of entities and rows")
+        if self.rows is not None and self.as_of is not None:
+            raise ValueError("as_of: complete rows are not looked up")
         return self
 
 
@@ -50,7 +59,7 @@ class Prediction(BaseModel):
     entity: dict[str, Any] | None = Field(default=None, description="The key that was asked for.")
     event_timestamp: datetime | None = Field(default=None, description="Since when the entity's row is known.")
     feature_timestamps: dict[str, datetime | None] | None = Field(
-        default=None, description="By feature view: the time of the values; null where the view has no row."
+        default=None, description="By feature view: the time of the values; null where the view has no row that counts."
     )
     features: dict[str, Any] | None = Field(default=None, description="With `explain`: what the model saw.")
 
@@ -121,6 +130,9 @@ class Ready(BaseModel):
 class Entities(BaseModel):
     use_case: str
     entities: list[dict[str, Any]]
+    as_of: datetime | None = Field(
+        description="Where their features are older than the time to live: the moment to ask for; null is now."
+    )
 
 
 class FieldError(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from include.registry.model_input import Feature, Kind
@@ -17,6 +17,8 @@ EXPECTED: dict[Kind, str] = {
     "categorical": "text or null",
 }
 
+WORDS = {int: "a whole number", str: "text", float: "a number", bool: "true or false"}
+
 
 def check_rows(rows: Sequence[Mapping[str, Any]], features: Sequence[Feature]) -> None:
     """Each row has every feature of the model, of its kind, and nothing else."""
@@ -24,28 +26,40 @@ def check_rows(rows: Sequence[Mapping[str, Any]], features: Sequence[Feature]) -
     errors: Errors = []
     for position, row in enumerate(rows):
         where = f"rows[{position}]"
-        errors += _names(where, row, kinds, "feature")
+        errors += _names(where, row, kinds, kinds, "feature")
         for name in [name for name in row if name in kinds]:
             if not _fits(row[name], kinds[name]):
                 errors.append((f"{where}.{name}", f"expected {EXPECTED[kinds[name]]}, got {_shown(row[name])}"))
     _refuse("Invalid rows", errors)
 
 
-def check_entities(entities: Sequence[Mapping[str, Any]], key_types: Mapping[str, type]) -> None:
-    """Each entity has the columns of the key, of their types, and nothing else."""
+def check_entities(
+    entities: Sequence[Mapping[str, Any]],
+    key_types: Mapping[str, type],
+    request_types: Mapping[str, type],
+    needed: Collection[str],
+) -> None:
+    """Each entity has the key, perhaps values that come with the request, of their types, and nothing else."""
+    types = {**request_types, **key_types}
     errors: Errors = []
     for position, entity in enumerate(entities):
         where = f"entities[{position}]"
-        errors += _names(where, entity, key_types, "key column")
-        for name in [name for name in entity if name in key_types]:
-            expected, value = key_types[name], entity[name]
-            fits = isinstance(value, expected) and not isinstance(value, bool)
-            if expected is int and fits:
-                fits = -(2**63) <= value < 2**63
-            if not fits:
-                word = {int: "a whole number", str: "text", float: "a number"}[expected]
-                errors.append((f"{where}.{name}", f"expected {word}, got {_shown(value)}"))
+        errors += _names(where, entity, types, needed, "key column" if not request_types else "column")
+        for name in [name for name in entity if name in types]:
+            expected, value = types[name], entity[name]
+            if not _is(value, expected) and not (value is None and name in request_types):
+                errors.append((f"{where}.{name}", f"expected {WORDS[expected]}, got {_shown(value)}"))
     _refuse("Invalid entities", errors)
+
+
+def _is(value: Any, expected: type) -> bool:
+    if expected is bool or isinstance(value, bool):
+        return isinstance(value, bool) and expected is bool
+    if expected is int:
+        return isinstance(value, int) and -(2**63) <= value < 2**63
+    if expected is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, expected)
 
 
 def _refuse(title: str, errors: Errors) -> None:
@@ -55,8 +69,8 @@ def _refuse(title: str, errors: Errors) -> None:
         )
 
 
-def _names(where: str, row: Mapping[str, Any], known: Mapping[str, Any], what: str) -> Errors:
-    missing = [(f"{where}.{name}", f"missing {what}") for name in known if name not in row]
+def _names(where: str, row: Mapping[str, Any], known: Mapping[str, Any], needed: Collection[str], what: str) -> Errors:
+    missing = [(f"{where}.{name}", f"missing {what}") for name in known if name in needed and name not in row]
     return missing + [
         (f"{where}.{name}", f"unknown {what}; expected {', '.join(known)}") for name in row if name not in known
     ]

@@ -77,11 +77,12 @@ def build(use_case: Folder, until: Partition, plan: Plan, revision: str) -> Trai
     if not keys:
         raise versions.VersionError(f"{config.name}: revision {revision[:12]} holds nothing until {until.key}")
     _refuse_stale(use_case, keys, revision)
-    events = split(_label_events(use_case, keys), plan)
     feature_store = store.open_store()
+    request = store.request_columns(feature_store, config.name)
+    events = split(_label_events(use_case, keys, request), plan)
     features = store.feature_names(feature_store.get_feature_service(config.name))
     entity_columns = [*config.join_keys, EVENT_TIMESTAMP]
-    joined = store.historical(feature_store, config.name, events.select(entity_columns).to_pandas())
+    joined = store.historical(feature_store, config.name, events.select(*entity_columns, *request).to_pandas())
     frame = pl.concat(
         [events.select(*entity_columns, LABEL, SPLIT, BLOCK), pl.from_pandas(joined[features])], how="horizontal"
     )
@@ -120,11 +121,14 @@ def block_of(timezone: str) -> pl.Expr:
     return pl.col(EVENT_TIMESTAMP).dt.convert_time_zone(timezone).dt.strftime("%Y-%m-%d").alias(BLOCK)
 
 
-def _label_events(use_case: Folder, keys: list[str]) -> pl.DataFrame:
-    """Labels with the join keys of their entity rows; a label without its entity row is dropped and counted."""
+def _label_events(use_case: Folder, keys: list[str], request: list[str]) -> pl.DataFrame:
+    """Labels with the join keys of their entity rows, and what requests would bring.
+
+    A label without its entity row is dropped and counted.
+    """
     config = use_case.config
     labels = compute.read_labels(config.name, keys)
-    entities = compute.read_entities(use_case, keys).unique([*config.entity.key, EVENT_TIMESTAMP], keep="last")
+    entities = compute.read_entities(use_case, keys, request).unique([*config.entity.key, EVENT_TIMESTAMP], keep="last")
     events = labels.join(entities, on=[*config.entity.key, EVENT_TIMESTAMP], how="inner", nulls_equal=False)
     if lost := labels.height - events.height:
         log.warning(

@@ -93,7 +93,8 @@ def test_a_candidate_goes_from_raw_data_into_production(tour: Tour, first: dict[
 
 
 def test_a_served_prediction_names_its_version_and_its_features(tour: Tour, first: dict[str, Any]) -> None:
-    answer = tour.predict({"station": "EWR"})
+    as_of = tour.use_case.config.calendar.partition("2013-03-04").cutoff
+    answer = tour.predict({"station": "EWR"}, as_of)
     assert answer["model"]["version"] == first["version"]
     (prediction,) = answer["predictions"]
     assert -40 < prediction["prediction"] < 130

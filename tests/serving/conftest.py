@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from include.contract.loading import load_use_cases
 from include.contract.use_case import UseCase
 from include.serving.app import create_app
-from include.serving.lookup import EntitiesNotFound, FeatureRow
+from include.serving.lookup import EntitiesNotFound, FeatureRow, Known
 from include.settings import get_settings
 
 CONFIG = """
@@ -44,18 +44,26 @@ class FakeLookup:
         self.features = tuple(features)
         self.views = ("trips",)
         self.key_types: Mapping[str, type] = {"trip_id": int}
+        self.request_types: Mapping[str, type] = {}
+        self.needed = frozenset(self.key_types)
         self.broken = broken
 
-    def rows(self, entities: Sequence[Mapping[str, Any]]) -> list[FeatureRow]:
+    def rows(self, entities: Sequence[Mapping[str, Any]], as_of: datetime | None = None) -> list[FeatureRow]:
         if self.broken:
             raise ConnectionError("the store is down")
-        absent = [number for number, entity in enumerate(entities) if entity["trip_id"] not in TRIPS]
+        early = as_of is not None and as_of < SEEN
+        absent = [number for number, entity in enumerate(entities) if early or entity["trip_id"] not in TRIPS]
         if absent:
             raise EntitiesNotFound(absent)
         return [FeatureRow(dict(TRIPS[entity["trip_id"]]), SEEN, {"trips": SEEN}) for entity in entities]
 
-    def known(self, limit: int) -> list[dict[str, Any]]:
-        return [{"trip_id": number} for number in TRIPS][:limit]
+    def known(self, limit: int) -> Known:
+        return Known([{"trip_id": number} for number in TRIPS][:limit], SEEN)
+
+    def newest(self) -> dict[str, datetime]:
+        if self.broken:
+            raise ConnectionError("the store is down")
+        return {"trips": SEEN}
 
 
 @pytest.fixture

@@ -78,14 +78,15 @@ def wait(condition: Any, process: Any) -> None:
 
 def test_it_serves_follows_and_stops(server: tuple[httpx.Client, Any], prepared: Path) -> None:
     client, process = server
-    known = client.get(f"/v1/{NAME}/entities").json()["entities"]
-    assert known == [{"trip_id": number} for number in (1, 2, 3, 4)]
-    answer = client.post(f"/v1/{NAME}/predict", json={"entities": known, "explain": True}).json()
+    known = client.get(f"/v1/{NAME}/entities").json()
+    assert known["entities"] == [{"trip_id": number} for number in (1, 2, 3, 4)]
+    asked = {"entities": known["entities"], "as_of": known["as_of"], "explain": True}
+    answer = client.post(f"/v1/{NAME}/predict", json=asked).json()
     assert [each["prediction"] for each in answer["predictions"]] == [1.0] * 4
     assert answer["predictions"][0]["features"] == {"distance": 900.0, "carrier": "AA", "night": True}
     models.set_alias(NAME, models.CHAMPION, 2)
     wait(lambda: client.get(f"/v1/{NAME}").json()["model"]["version"] == 2, process)
-    after = client.post(f"/v1/{NAME}/predict", json={"entities": known[:1]}).json()
+    after = client.post(f"/v1/{NAME}/predict", json={**asked, "entities": known["entities"][:1]}).json()
     assert (after["model"]["version"], after["predictions"][0]["prediction"]) == (2, 2.0)
     models.set_alias(NAME, models.CHAMPION, 1)
     process.send_signal(signal.SIGTERM)

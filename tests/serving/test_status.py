@@ -181,3 +181,13 @@ def test_the_documentation_needs_no_network(serve: Serve, use_case: str) -> None
         for example in body["examples"].values():
             assert client.post(f"/v1/{use_case}/predict", json=example["value"]).status_code == 200
         assert schema["paths"]["/v1/{use_case}"]["get"]["parameters"][0]["schema"]["enum"] == [use_case]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_metrics_tell_how_fresh_features_are_if_the_store_does(serve: Serve, use_case: str, broken: bool) -> None:
+    promote(use_case, register_constant(use_case, 1.0))
+    with serve(lookup=lambda _: FakeLookup(broken=broken)) as client:
+        page = client.get("/metrics").text
+    gauge = f'evergreen_feature_newest_timestamp_seconds{{use_case="{use_case}",view="trips"}} 1.3674096e+09'
+    assert (gauge in page.splitlines()) is not broken
+    assert "evergreen_model_info{" in page

@@ -13,7 +13,7 @@ import pytest
 
 from include.contract.loading import Folder, load_use_case
 from include.contract.partitions import Partition
-from include.features import compute, store
+from include.features import compute, materialize, store
 from include.files import read_json
 from include.ingestion import ingest, landing, versions
 from include.ingestion.batch import RECORD
@@ -63,7 +63,7 @@ def bring_in(use_case: Folder, key: str) -> list[Partition]:
     ingest.check(use_case, partitions)
     revision = ingest.publish(use_case, partitions, origin="test").revision
     compute.compute(use_case, partitions, revision)
-    compute.materialize(use_case, partitions)
+    materialize.materialize(use_case, partitions)
     return partitions
 
 
