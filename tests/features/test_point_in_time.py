@@ -70,18 +70,20 @@ keys_a, keys_b = st.sampled_from([1, 2, 1, 2, None]), st.sampled_from(["x", "y",
 
 
 @pytest.mark.parametrize("created", ["excluded after", "breaks ties", "no column"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     entities=st.lists(st.tuples(keys_a, keys_b, minutes), min_size=3, max_size=6),
     features=st.lists(st.tuples(keys_a, keys_b, minutes, minutes), min_size=6, max_size=12),
     keys=st.integers(0, 2),
     ttl=st.sampled_from([None, 0, 1, 2, 4]),
+    parts=st.sampled_from([1, 2, 7]),
 )
-@example(entities=[], features=[], keys=1, ttl=None)
-@example(entities=[(1, "x", 5)], features=[], keys=1, ttl=None)
-@example(entities=[], features=[(1, "x", 5, 5)], keys=1, ttl=None)
-def test_every_answer_is_the_one_the_definition_gives(
-    entities: list[Row], features: list[Row], keys: int, ttl: int | None, created: str
+@example(entities=[], features=[], keys=1, ttl=None, parts=1)
+@example(entities=[(1, "x", 5)], features=[], keys=1, ttl=None, parts=2)
+@example(entities=[], features=[(1, "x", 5, 5)], keys=1, ttl=None, parts=2)
+@example(entities=[], features=[(1, "x", 5, 5)], keys=0, ttl=None, parts=2)
+def test_every_answer_is_the_one_the_definition_gives_in_any_number_of_parts(
+    entities: list[Row], features: list[Row], keys: int, ttl: int | None, parts: int, created: str
 ) -> None:
     found = values_as_of(
         entity_frame(entities),
@@ -93,6 +95,7 @@ def test_every_answer_is_the_one_the_definition_gives(
             exclude_created_after=created == "excluded after",
         ),
         {"value": "value"},
+        parts,
     )
     expected = [defined(entity, features, keys=keys, ttl=ttl, created=created) for entity in entities]
     assert found["value"].to_list() == expected

@@ -7,56 +7,58 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 from feast.base_feature_view import BaseFeatureView
 from feast.data_source import DataSource
-from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
-from feast.infra.offline_stores.offline_store import RetrievalMetadata
-from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
+from feast.errors import RequestDataNotFoundInEntityDfException
+from feast.feature_view import FeatureView
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.utils import _parse_feature_ref
 
-from include.features.offline import parquet_source
+from include.features.offline import entity_query, entity_rows, parquet_source
+from include.features.offline.columns import join_keys, source_column
+from include.features.offline.entity_rows import EntityRows
 from include.features.offline.point_in_time import AsOf, values_as_of
-from include.features.offline.retrieval_job import NULLABLE, with_nullable_types
+from include.features.offline.retrieval_job import with_nullable_types
+from include.features.offline.working_memory import parts_within
 
 
 @dataclass(frozen=True)
-class EntityRows:
-    """The rows to which features are joined; `time` names their time column, which is in UTC."""
+class Limits:
+    """What a retrieval may use: MiB of working memory, and threads of an entity query."""
 
-    table: pa.Table
-    time: str
+    memory_mib: int
+    sql_threads: int
 
-    @classmethod
-    def read(cls, entity_df: pd.DataFrame | str | None, repo_path: Path | None) -> EntityRows:
-        """Take a pandas frame or the path of a Parquet file; naive times are UTC, ISO 8601 strings are times.
 
-        Raises TypeError for another form of `entity_df` and for times of another type, ValueError for
-        strings that are not ISO 8601.
-        """
-        if isinstance(entity_df, str) and entity_df.endswith(".parquet"):
-            stored = pq.read_table(parquet_source.local_path(entity_df, repo_path))
-            entity_df = stored.to_pandas(types_mapper=NULLABLE.get)
-        if not isinstance(entity_df, pd.DataFrame):
-            given = f"the string {entity_df!r}" if isinstance(entity_df, str) else type(entity_df).__name__
-            raise TypeError(f"entity_df must be a pandas frame or the path of a .parquet file, not {given}")
-        time = infer_event_timestamp_from_entity_df(entity_df.dtypes.to_dict())
-        rows = entity_df.assign(**{time: _utc(entity_df[time])})
-        return cls(pa.Table.from_pandas(rows, preserve_index=False), time)
+def read_entity_rows(
+    entity_df: pd.DataFrame | str | None,
+    views: Sequence[FeatureView],
+    repo_path: Path | None,
+    limits: Limits,
+    window: tuple[datetime | None, datetime | None],
+) -> EntityRows:
+    """Take a pandas frame, the path of a Parquet file, an SQL query, or all rows of the views in the window.
 
-    def metadata(self, feature_refs: list[str]) -> RetrievalMetadata:
-        """What Feast records of a retrieval: references, key columns, first and last time."""
-        times = self.table[self.time].to_pandas()
-        first, last = (None if pd.isna(end) else end.to_pydatetime() for end in (times.min(), times.max()))
-        keys = [name for name in self.table.column_names if name != self.time]
-        return RetrievalMetadata(feature_refs, keys, min_event_timestamp=first, max_event_timestamp=last)
+    Raises TypeError for another form of `entity_df`, and what the form in question raises.
+    """
+    if entity_df is None:
+        return entity_rows.from_window(views, repo_path, *window)
+    if isinstance(entity_df, pd.DataFrame):
+        return entity_rows.from_pandas(entity_df)
+    if not isinstance(entity_df, str):
+        given = type(entity_df).__name__
+        raise TypeError(f"entity_df must be a pandas frame, the path of a .parquet file or SQL, not {given}")
+    if entity_df.endswith(".parquet"):
+        return entity_rows.from_parquet(parquet_source.local_path(entity_df, repo_path))
+    found = entity_query.run(entity_df, views, repo_path, threads=limits.sql_threads, memory_mib=limits.memory_mib)
+    return entity_rows.from_arrow(found)
 
 
 class Asked(NamedTuple):
@@ -105,14 +107,11 @@ class Join:
     @classmethod
     def of(cls, view: FeatureView, asked: list[Asked], time: str, exclude_created_after: bool) -> Join:
         """Translate the view's keys, times and features to columns of the entity rows and of its source."""
-        source, aliases = view.batch_source, view.projection.join_key_map
-        if source is None:
-            raise ValueError(f"feature view {view.name}: it has no batch source to read")
-        keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
+        keys, source = join_keys(view), view.batch_source
         created = source.created_timestamp_column
         rule = AsOf(
             name=f"feature view {view.projection.name_to_use()}",
-            keys=tuple((aliases.get(key, key), source_column(source, key)) for key in keys),
+            keys=keys,
             entity_time=time,
             event_time=source_column(source, source.timestamp_field),
             created_time=source_column(source, created) if created else None,
@@ -123,14 +122,11 @@ class Join:
         return cls(rule, source, values)
 
 
-def source_column(source: DataSource, name: str) -> str:
-    """The source's own column for a name of the view: field_mapping read backwards."""
-    mapped = {ours: theirs for theirs, ours in (source.field_mapping or {}).items()}
-    return str(mapped.get(name, name))
-
-
 def check_columns(columns: list[str], joins: list[Join], asked: list[Asked]) -> None:
-    """Raise ValueError if the entity rows lack a join key or already have a column of a feature's name."""
+    """Raise ValueError if the entity rows lack a join key or already have a column of a feature's name.
+
+    Raises Feast's RequestDataNotFoundInEntityDfException if they lack the request data of an on-demand view.
+    """
     taken = [f"{one.column} (feature {one.ref})" for one in asked if one.column in columns]
     if taken:
         raise ValueError(f"entity_df already has a column {', '.join(taken)}: rename it")
@@ -138,31 +134,38 @@ def check_columns(columns: list[str], joins: list[Join], asked: list[Asked]) -> 
         missing = [ours for ours, _ in join.rule.keys if ours not in columns]
         if missing:
             raise ValueError(f"{join.rule.name}: entity_df lacks the join key {', '.join(missing)}")
+    for view in {one.view.name: one.view for one in asked}.values():
+        if isinstance(view, OnDemandFeatureView):
+            _require_request_data(columns, view)
 
 
-def join_features(rows: EntityRows, joins: list[Join], asked: list[Asked], repo_path: Path | None) -> pa.Table:
-    """The entity rows with the asked features that come from a source, in the order they were asked for."""
-    keys = {ours for join in joins for ours, _ in join.rule.keys}
-    frame = pl.DataFrame(rows.table.select(sorted(keys | {rows.time})))
-    found: dict[str, pl.Series] = {}
+def join_features(
+    rows: EntityRows, joins: list[Join], asked: list[Asked], repo_path: Path | None, limits: Limits
+) -> pa.Table:
+    """The entity rows with the asked features that come from a source, in the order they were asked for.
+
+    A join whose keys, times and feature rows would need more than `limits.memory_mib` is done in parts.
+    """
+    found: dict[str, pa.Array] = {}
     for join in joins:
-        features = parquet_source.scan(join.source, repo_path, join.rule.name)
-        found |= values_as_of(frame, features, join.rule, join.values).to_dict()
+        rule = join.rule
+        features = parquet_source.scan(join.source, repo_path, rule.name)
+        files = parquet_source.files(join.source, repo_path, rule.name)
+        looked_up = rows.table.select(sorted({rows.time, *(ours for ours, _ in rule.keys)}))
+        working = [theirs for _, theirs in rule.keys] + [rule.event_time, rule.created_time or rule.event_time]
+        parts = parts_within(limits.memory_mib, files, working, list(join.values.values()), looked_up)
+        values = values_as_of(pl.DataFrame(looked_up), features, rule, join.values, parts)
+        found |= {
+            name: column.to_arrow(compat_level=pl.CompatLevel.oldest()) for name, column in values.to_dict().items()
+        }
     columns = [one.column for one in asked if one.column in found]
     table = rows.table
     for column in columns:
-        values = found.pop(column).to_arrow(compat_level=pl.CompatLevel.oldest())
-        table = table.append_column(column, values)
+        table = table.append_column(column, found[column])
     return with_nullable_types(table, columns)
 
 
-def _utc(times: pd.Series) -> pd.Series:
-    accepted = f"entity_df column {times.name} must hold times or ISO 8601 strings"
-    if pd.api.types.is_datetime64_any_dtype(times.dtype):
-        return pd.to_datetime(times, utc=True)
-    if not (pd.api.types.is_object_dtype(times.dtype) or pd.api.types.is_string_dtype(times.dtype)):
-        raise TypeError(f"{accepted}, not {times.dtype}")
-    try:
-        return pd.to_datetime(times, utc=True, format="ISO8601")
-    except ValueError as error:
-        raise ValueError(f"{accepted}: {error}") from error
+def _require_request_data(columns: list[str], view: OnDemandFeatureView) -> None:
+    for name in view.get_request_data_schema():
+        if name not in columns:
+            raise RequestDataNotFoundInEntityDfException(feature_name=name, feature_view_name=view.name)

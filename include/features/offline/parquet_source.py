@@ -10,7 +10,9 @@ import glob
 import hashlib
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import polars as pl
 import polars.selectors as cs
@@ -35,13 +37,33 @@ def scan(source: DataSource | None, repo_path: Path | None, reader: str) -> pl.L
     `reader` says who needs it, e.g. "feature view daily". Raises FileNotFoundError if the source has no
     file yet, TypeError and ValueError if it is not made of local Parquet files.
     """
-    path = _path(source, repo_path, reader)
-    files = _files(path)
-    if not files:
-        raise FileNotFoundError(f"{reader}: no Parquet file at {path}; ingest the data and compute the features first")
+    found = _some_files(source, repo_path, reader)
     # A list of files is never read as a pattern: a folder name may hold [ or *.
-    frame = pl.scan_parquet(files, glob=False, hive_partitioning=False, extra_columns="ignore")
+    frame = pl.scan_parquet(found, glob=False, hive_partitioning=False, extra_columns="ignore")
     return frame.with_columns((cs.categorical() | cs.enum()).cast(pl.String))
+
+
+def files(source: DataSource | None, repo_path: Path | None, reader: str) -> list[Path]:
+    """The files that the source has now, in the order in which their rows are read.
+
+    Raises TypeError and ValueError if it is not made of local Parquet files.
+    """
+    return _files(_path(source, repo_path, reader))
+
+
+def schema(source: DataSource | None, repo_path: Path | None, reader: str) -> pa.Schema:
+    """The Arrow schema of the source, which is that of its first file. Raises as `scan` does."""
+    return pq.read_schema(_some_files(source, repo_path, reader)[0])
+
+
+def folders(table: pa.Table, columns: list[str]) -> Iterator[tuple[str, pa.Table]]:
+    """The rows of each combination of values of `columns`, with a folder name of its own, relative and safe."""
+    if not columns:
+        yield "", table
+        return
+    numbered = pl.DataFrame(table.select(columns)).with_row_index("")
+    for values, rows in numbered.group_by(columns, maintain_order=True):
+        yield "/".join(map(_folder, values)), table.take(rows[""].to_arrow())
 
 
 def append(table: pa.Table, source: DataSource | None, repo_path: Path | None, reader: str) -> None:
@@ -52,13 +74,13 @@ def append(table: pa.Table, source: DataSource | None, repo_path: Path | None, r
     from those of the source.
     """
     path = _path(source, repo_path, reader)
-    files = _files(path)
+    found = _files(path)
     if glob.has_magic(str(path)) and not path.exists():
         raise ValueError(f"{reader}: rows cannot be added to the pattern {path}; name a file or a directory")
-    if files:
-        table = _in_schema(table, pq.read_schema(files[0]), reader)
+    if found:
+        table = _in_schema(table, pq.read_schema(found[0]), reader)
     if path.suffix == ".parquet":
-        old = [pq.read_table(path)] if files else []
+        old = [pq.read_table(path, partitioning=None)] if found else []
         write_atomically(pa.concat_tables([*old, table]), path)
     else:
         write_atomically(table, path / f"batch-{_digest(table)}.parquet")
@@ -87,6 +109,20 @@ def write_directory(table: pa.Table, path: Path) -> None:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+
+
+def _some_files(source: DataSource | None, repo_path: Path | None, reader: str) -> list[Path]:
+    found = files(source, repo_path, reader)
+    if not found:
+        path = _path(source, repo_path, reader)
+        raise FileNotFoundError(f"{reader}: no Parquet file at {path}; ingest the data and compute the features first")
+    return found
+
+
+def _folder(value: object) -> str:
+    name = quote("null" if value is None else str(value), safe="")
+    # A folder that starts so would be taken for one that is still being written.
+    return f"%{ord(name[0]):02X}{name[1:]}" if name.startswith((".", "_")) else name or "%"
 
 
 def _path(source: DataSource | None, repo_path: Path | None, reader: str) -> Path:

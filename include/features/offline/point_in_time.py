@@ -1,25 +1,20 @@
 """The point-in-time join: for each entity row, the newest feature row that was known at its time.
 
-Polars frames in, a polars frame out; nothing here knows Feast. All instants are compared as whole
-microseconds since the epoch, or nanoseconds where a side is finer, so that time zones, units and
-sub-microsecond times all compare exactly. Times without a zone are UTC.
+Polars frames in, a polars frame out; nothing here knows Feast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from functools import reduce
+from operator import xor
 
 import polars as pl
 
-Unit = Literal["us", "ns"]
-
-_INT64_MAX = 2**63 - 1
-_PER_UNIT = {("ms", "us"): 1_000, ("ms", "ns"): 1_000_000, ("us", "ns"): 1_000}
-_TEXT = (pl.String, pl.Categorical, pl.Enum)
-_EXACT_IN_FLOAT = 2**53
+from include.features.offline.instants import Unit, finest_unit, instant, require_columns, within
+from include.features.offline.key_values import common_type, key_value
 
 
 @dataclass(frozen=True)
@@ -41,154 +36,124 @@ class AsOf:
     ttl: timedelta | None = None
     exclude_created_after: bool = True
 
+    @property
+    def key_columns(self) -> list[str]:
+        """The names of the keys inside the join, on both sides."""
+        return [f"k{i}" for i in range(len(self.keys))]
 
-def values_as_of(entities: pl.DataFrame, features: pl.LazyFrame, rule: AsOf, values: Mapping[str, str]) -> pl.DataFrame:
+    @property
+    def order(self) -> list[str]:
+        """The columns of feature rows, inside the join, by which the newest wins."""
+        return ["event", "created"] if self.created_time else ["event"]
+
+    @property
+    def waits(self) -> bool:
+        """Whether a row is seen only when it is created."""
+        return self.created_time is not None and self.exclude_created_after
+
+
+def values_as_of(
+    entities: pl.DataFrame, features: pl.LazyFrame, rule: AsOf, values: Mapping[str, str], parts: int = 1
+) -> pl.DataFrame:
     """Look up the feature values that each entity row could know at its time.
 
     `values` maps a column of the result to a column of `features`. The result has exactly one row for
     each row of `entities`, in its order, and only the columns of `values`: null where nothing was known.
+    The join is done in `parts`, one after the other, each with its share of the keys (without keys: of the
+    time) in memory; the result does not depend on their number, but `features` are read once for each.
     Raises ValueError for a missing column or a float key too large to be exact, TypeError for a time
     column that holds no times and for keys whose types cannot be compared.
     """
     schema = features.collect_schema()
     times = [rule.event_time] + ([rule.created_time] if rule.created_time else [])
     require_columns(rule.name, schema, [*times, *(source for _, source in rule.keys), *values.values()])
-    unit = _finest_unit(entities[rule.entity_time], [schema[column] for column in times])
-    key_types = [_key_type(rule.name, pair, entities.schema, schema) for pair in rule.keys]
+    unit = finest_unit(entities[rule.entity_time], [schema[column] for column in times])
+    key_types = [common_type(rule.name, pair, entities.schema, schema) for pair in rule.keys]
     left = _entity_rows(entities, rule, key_types, unit)
-    right = _feature_rows(features, left, rule, key_types=key_types, values=list(values.values()), unit=unit)
-    known = _newest_known(left, right, rule, unit)
-    rows = pl.DataFrame({"row": pl.int_range(entities.height, dtype=pl.get_index_type(), eager=True)})
-    source = rows.join(known, on="row", how="left", maintain_order="left")["source"]
-    renamed = {f"v{i}": output for i, output in enumerate(values)}
-    return right.select(list(renamed)).select(pl.all().gather(source)).rename(renamed)
+    needed = _feature_columns(features, rule, key_types, list(values.values()), unit)
+    source = pl.repeat(None, entities.height, dtype=pl.get_index_type(), eager=True)
+    found: list[pl.DataFrame] = []
+    for known, answers in _joined(left, features, needed, rule, unit=unit, parts=parts):
+        source.scatter(known["row"], known["source"] + sum(other.height for other in found))
+        found.append(answers)
+    del known, answers
+    columns = pl.concat(found, rechunk=False).get_columns()
+    found.clear()
+    # Column by column, so that only one is held twice.
+    return pl.DataFrame([columns.pop(0).gather(source).alias(name) for name in values])
 
 
-def require_columns(name: str, schema: pl.Schema, wanted: list[str]) -> None:
-    """Raise ValueError that names the columns of `wanted` that `schema` lacks."""
-    missing = [column for column in dict.fromkeys(wanted) if column not in schema]
-    if missing:
-        raise ValueError(f"{name}: no column {', '.join(missing)}; there are {', '.join(schema)}")
+def _joined(
+    left: pl.LazyFrame, features: pl.LazyFrame, needed: list[pl.Expr], rule: AsOf, *, unit: Unit, parts: int
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """For each part, the columns row and source of its matches, and the feature values v0.. that `source` counts."""
+    schema, best = features.collect_schema(), pl.DataFrame()
+    total = features.select(pl.len()).collect().item()
+    for ours, theirs in _parts(left, rule, parts):
+        rows = left.filter(ours).sort("t").collect()
+        candidates = features.filter(_window(schema, rows, rule, unit)).select(needed).filter(theirs)
+        if rule.keys and rows.height < total / parts:
+            # Few entity rows: most keys of the features are not asked for. Else looking would cost more than it saves.
+            wanted = rows.lazy().select(rule.key_columns).unique()
+            candidates = candidates.join(wanted, on=rule.key_columns, how="semi", maintain_order="left")
+        right = candidates.collect()
+        if not rule.keys:
+            right = pl.concat([best, right]) if best.width else right
+            best = right.sort(*rule.order, nulls_last=False, maintain_order=True).tail(1)
+        known = _newest_known(rows, right, rule, unit)
+        del rows
+        answers = right.drop(*rule.key_columns, *rule.order)
+        del right
+        yield (known, answers) if parts == 1 else _only_used(known, answers)
 
 
-def within(column: str, dtype: pl.DataType, first: int | None, last: int | None) -> pl.Expr:
-    """Rows whose time lies in [first, last], in microseconds since the epoch; None leaves an end open.
-
-    The column itself is compared where its type allows, so that a Parquet scan can skip by statistics.
-    """
-    instant = pl.col(column)
-    if not isinstance(dtype, pl.Datetime) or dtype.time_unit == "ms":
-        # A bound rounded to the coarser type would move by up to a day.
-        dtype = pl.Datetime("us", dtype.time_zone if isinstance(dtype, pl.Datetime) else None)
-        instant = instant.cast(dtype)
-    factor = 1_000 if dtype.time_unit == "ns" else 1
-    inside = pl.lit(True)
-    if first is not None:
-        inside = inside & (instant >= _time_literal(first * factor, dtype))
-    if last is not None:
-        inside = inside & (instant <= _time_literal(last * factor, dtype))
-    return inside
+def _parts(left: pl.LazyFrame, rule: AsOf, parts: int) -> list[tuple[pl.Expr, pl.Expr]]:
+    """Filters of the entity rows and of the feature rows that can match them, for one part after the other."""
+    if parts == 1:
+        return [(pl.lit(True), pl.lit(True))]
+    if rule.keys:
+        # Another seed for each key: equal values in two columns must not cancel out.
+        mixed = reduce(xor, (pl.col(key).hash(seed) for seed, key in enumerate(rule.key_columns)))
+        return [(mixed % parts == part, mixed % parts == part) for part in range(parts)]
+    times = left.select(pl.col("t").sort()).collect()["t"]
+    # Each slice but the last ends at an entity row, so that no slice without one holds feature rows for the next.
+    ends = [times[times.len() * part // parts] for part in range(1, parts)] if times.len() else []
+    slices = list(zip([None, *ends], [*ends, None], strict=True))
+    return [(_between(pl.col("t"), *ends), _between(_seen(rule), *ends)) for ends in slices]
 
 
-def _time_literal(value: int, dtype: pl.DataType) -> pl.Expr:
-    return pl.lit(max(-_INT64_MAX, min(value, _INT64_MAX)), dtype=pl.Int64).cast(dtype)
+def _between(time: pl.Expr, first: int | None, last: int | None) -> pl.Expr:
+    inside = pl.lit(True) if first is None else time > first
+    return inside if last is None else inside & (time <= last)
 
 
-def _finest_unit(entity_times: pl.Series, source_types: list[pl.DataType]) -> Unit:
-    if any(isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns" for dtype in source_types):
-        return "ns"
-    dtype = entity_times.dtype
-    if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns":
-        return "ns" if (entity_times.to_physical() % 1_000 != 0).any() else "us"
-    return "us"
+def _seen(rule: AsOf) -> pl.Expr:
+    """When a feature row becomes visible; null, which is never, for a row of unknown creation."""
+    if not rule.waits:
+        return pl.col("event")
+    return pl.when(pl.col("created").is_not_null()).then(pl.max_horizontal("event", "created"))
 
 
-def _instant(name: str, column: str, dtype: pl.DataType, unit: Unit) -> pl.Expr:
-    """Int64 time since the epoch in `unit`; the caller has made sure that this loses nothing."""
-    if dtype == pl.Null:
-        return pl.lit(None, dtype=pl.Int64)
-    if dtype == pl.Date:
-        return _instant_of(pl.col(column).cast(pl.Datetime("us")), "us", unit)
-    if not isinstance(dtype, pl.Datetime):
-        raise TypeError(f"{name}: column {column} must hold times, but is {dtype}")
-    return _instant_of(pl.col(column), dtype.time_unit, unit)
+def _entity_rows(entities: pl.DataFrame, rule: AsOf, key_types: list[pl.DataType], unit: Unit) -> pl.LazyFrame:
+    """Columns row, k0.., t (Int64), without the rows that can match nothing."""
+    time_type, rows = entities.schema[rule.entity_time], entities.lazy()
+    columns = [instant(rule.name, rule.entity_time, time_type, unit).alias("t")]
+    for key, (ours, _), dtype in zip(rule.key_columns, rule.keys, key_types, strict=True):
+        columns.append(key_value(rule.name, rows, ours, dtype).alias(key))
+    return rows.select(columns).with_row_index("row").drop_nulls()
 
 
-def _instant_of(times: pl.Expr, own: str, unit: Unit) -> pl.Expr:
-    physical = times.to_physical()
-    if own == unit:
-        return physical
-    if own == "ns":
-        return physical // 1_000
-    factor = _PER_UNIT[own, unit]
-    limit = _INT64_MAX // factor
-    # Year 9999 does not fit in nanoseconds: it stays the far future instead of wrapping round.
-    return physical.clip(-limit, limit) * factor
-
-
-def _key_type(name: str, pair: tuple[str, str], entity: pl.Schema, source: pl.Schema) -> pl.DataType:
-    """The type in which both sides of a key compare exactly."""
-    ours, theirs = entity[pair[0]], source[pair[1]]
-    if ours in _TEXT and theirs in _TEXT:
-        return pl.String()
-    if ours in (theirs, pl.Null):
-        return theirs
-    if theirs == pl.Null:
-        return ours
-    if ours.is_float() and theirs.is_float():
-        return pl.Float64()
-    if all(dtype.is_integer() or dtype.is_float() for dtype in (ours, theirs)):
-        return pl.Int64()
-    raise TypeError(
-        f"{name}: entity column {pair[0]} is {ours} but the source's key {pair[1]} is {theirs}; cast one of them"
-    )
-
-
-def _key(name: str, frame: pl.LazyFrame, column: str, common: pl.DataType) -> pl.Expr:
-    """The key in its common type; what has no value there (NaN, 1.5 as an integer) becomes null."""
-    key, own = pl.col(column), frame.collect_schema()[column]
-    if own.is_float():
-        key = key.fill_nan(None)
-        if common.is_integer():
-            largest = frame.select(key.abs().max()).collect().item()
-            if largest is not None and largest >= _EXACT_IN_FLOAT:
-                raise ValueError(f"{name}: key {column} holds {largest} as {own}: not exact, use integers")
-            key = pl.when(key.floor() == key).then(key)
-    return key.cast(common, strict=False)
-
-
-def _entity_rows(entities: pl.DataFrame, rule: AsOf, key_types: list[pl.DataType], unit: Unit) -> pl.DataFrame:
-    """Columns row, k0.., t (Int64), sorted by t, without the rows that can match nothing."""
-    time_type = entities.schema[rule.entity_time]
-    columns = [_instant(rule.name, rule.entity_time, time_type, unit).alias("t")]
-    for i, (ours, _) in enumerate(rule.keys):
-        columns.append(_key(rule.name, entities.lazy(), ours, key_types[i]).alias(f"k{i}"))
-    return entities.select(columns).with_row_index("row").drop_nulls().sort("t")
-
-
-def _feature_rows(
-    features: pl.LazyFrame,
-    left: pl.DataFrame,
-    rule: AsOf,
-    *,
-    key_types: list[pl.DataType],
-    values: list[str],
-    unit: Unit,
-) -> pl.DataFrame:
-    """Columns k0.., event, created, v0..: only rows that some entity row could match."""
+def _feature_columns(
+    features: pl.LazyFrame, rule: AsOf, key_types: list[pl.DataType], values: list[str], unit: Unit
+) -> list[pl.Expr]:
+    """Columns k0.., event, created, v0.."""
     schema = features.collect_schema()
-    keys = [f"k{i}" for i in range(len(rule.keys))]
-    needed = [_key(rule.name, features, theirs, key_types[i]).alias(keys[i]) for i, (_, theirs) in enumerate(rule.keys)]
-    needed.append(_instant(rule.name, rule.event_time, schema[rule.event_time], unit).alias("event"))
+    columns = [instant(rule.name, rule.event_time, schema[rule.event_time], unit).alias("event")]
     if rule.created_time:
-        created_type = schema[rule.created_time]
-        needed.append(_instant(rule.name, rule.created_time, created_type, unit).alias("created"))
-    needed += [pl.col(source).alias(f"v{i}") for i, source in enumerate(values)]
-    rows = features.filter(_window(schema, left, rule, unit)).select(needed)
-    if keys:
-        # Null keys find no partner here. The rows keep their order: it decides among equal (event, created).
-        rows = rows.join(left.lazy().select(keys).unique(), on=keys, how="semi", maintain_order="left")
-    return rows.collect()
+        columns.append(instant(rule.name, rule.created_time, schema[rule.created_time], unit).alias("created"))
+    for key, (_, theirs), dtype in zip(rule.key_columns, rule.keys, key_types, strict=True):
+        columns.append(key_value(rule.name, features, theirs, dtype).alias(key))
+    return columns + [pl.col(source).alias(f"v{i}") for i, source in enumerate(values)]
 
 
 def _window(schema: pl.Schema, left: pl.DataFrame, rule: AsOf, unit: Unit) -> pl.Expr:
@@ -199,32 +164,31 @@ def _window(schema: pl.Schema, left: pl.DataFrame, rule: AsOf, unit: Unit) -> pl
     first, last = left["t"][0] // per_us, -(-left["t"][-1] // per_us)
     ttl = None if rule.ttl is None else rule.ttl // timedelta(microseconds=1)
     inside = within(rule.event_time, schema[rule.event_time], None if ttl is None else first - ttl, last)
-    if rule.created_time and rule.exclude_created_after:
+    if rule.created_time and rule.waits:
         inside = inside & within(rule.created_time, schema[rule.created_time], None, last)
     return inside
 
 
 def _newest_known(left: pl.DataFrame, right: pl.DataFrame, rule: AsOf, unit: Unit) -> pl.DataFrame:
     """Columns row (of the entities) and source (row of `right`), for the rows that have a match."""
-    keys = [f"k{i}" for i in range(len(rule.keys))]
-    order = ["event", "created"] if rule.created_time else ["event"]
+    keys = rule.key_columns
     # asof takes the last of equal times, so the order among them decides ties.
     candidates = (
-        right.select(*keys, *order)
+        right.select(*keys, *rule.order)
         .with_row_index("source")
-        .sort(*order, "source", nulls_last=False)
+        .sort(*rule.order, nulls_last=False, maintain_order=True)
         .with_columns(pl.col("event").alias("seen"))
     )
-    if rule.created_time and rule.exclude_created_after and (right["created"] > right["event"]).any():
+    if rule.waits and (right["created"] > right["event"]).any():
         candidates = _best_seen_so_far(candidates, keys)
     matched = left.join_asof(
-        candidates.select(*keys, "seen", "event", "source"),
+        candidates.select(*keys, "seen", "source", *(["event"] if rule.ttl is not None else [])),
         left_on="t",
         right_on="seen",
         by=keys or None,
         strategy="backward",
         check_sortedness=False,
-    )
+    ).drop_nulls("source")
     if rule.ttl is not None:
         ttl = rule.ttl // timedelta(microseconds=1) * (1_000 if unit == "ns" else 1)
         wide = pl.col("event", "t").cast(pl.Int128)  # a ttl of centuries overflows 64 bits of nanoseconds
@@ -247,3 +211,9 @@ def _best_seen_so_far(candidates: pl.DataFrame, keys: list[str]) -> pl.DataFrame
     )
     newest = candidates.select(pl.col("event", "source").gather(seen["best"]))
     return seen.select(*keys, "seen").hstack(newest)
+
+
+def _only_used(known: pl.DataFrame, answers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same without the feature rows that answer no entity row, which would be held until the last part."""
+    used = known["source"].unique().sort()
+    return known.with_columns(source=used.search_sorted(known["source"]).cast(used.dtype)), answers[used]

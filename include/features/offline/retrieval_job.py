@@ -93,6 +93,14 @@ class PolarsRetrievalJob(RetrievalJob):  # type: ignore[misc]
         else:
             parquet_source.write_directory(table, path)
 
+    def to_sql(self) -> str:
+        """Refused: the result is joined in polars."""
+        raise NotImplementedError("no SQL stands behind a point-in-time join in polars: use to_arrow or to_df")
+
+    def to_remote_storage(self) -> list[str]:
+        """Refused: everything lies on a local disk."""
+        raise NotImplementedError("nothing is exported to remote storage: use persist with a SavedDatasetFileStorage")
+
 
 def with_nullable_types(table: pa.Table, columns: list[str]) -> pa.Table:
     """Have pandas read integer and boolean columns as nullable types, also inside Feast."""

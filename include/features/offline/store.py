@@ -12,34 +12,37 @@ Its sources are Feast `FileSource`s of Parquet files on a local disk: one file, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 from feast.data_source import DataSource
-from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureView
+from feast.feature_logging import LoggingConfig, LoggingSource
+from feast.feature_view import FeatureView
+from feast.infra.offline_stores.file_source import FileLoggingDestination, FileSource
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
-from pydantic import Field, StrictBool, StrictStr
+from pydantic import Field, PositiveInt, StrictBool, StrictStr
 from typing_extensions import override
 
 from include.features.offline import parquet_source
+from include.features.offline.columns import source_column
 from include.features.offline.historical_request import (
-    EntityRows,
     Join,
+    Limits,
     check_columns,
     features_asked,
     join_features,
-    source_column,
+    read_entity_rows,
 )
-from include.features.offline.point_in_time import require_columns, within
-from include.features.offline.retrieval_job import PolarsRetrievalJob, with_nullable_types
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from include.features.offline.instants import require_columns
+from include.features.offline.pulled_rows import between, latest, projected, pulled
+from include.features.offline.retrieval_job import PolarsRetrievalJob
 
 
 class PolarsOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
@@ -55,6 +58,18 @@ class PolarsOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
             "history as it is known today, so that backfills and corrections leak into training; "
             "filter_by_created_timestamp=True then still excludes them in one retrieval."
         ),
+    )
+
+    memory_limit_mib: PositiveInt = Field(
+        default=2048,
+        description=(
+            "Working memory of a retrieval in MiB, beyond its entity rows and its result: a join that would "
+            "need more is done in parts, with the same result, and an SQL query for entity rows spills to disk."
+        ),
+    )
+
+    sql_threads: PositiveInt = Field(
+        default=1, description="Threads of an SQL query for entity rows; polars takes POLARS_MAX_THREADS."
     )
 
 
@@ -74,23 +89,28 @@ class PolarsOfflineStore(OfflineStore):  # type: ignore[misc]
         project: str,
         full_feature_names: bool = False,
         filter_by_created_timestamp: bool = False,
-        **_dates: Any,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
     ) -> RetrievalJob:
         """Join to each row of `entity_df` the feature values that were known at its time.
 
-        `entity_df` is a pandas frame, or the path of a Parquet file, with the join keys and the time: the
-        column event_timestamp, else its only datetime column. The result has its rows in their order and
-        its columns, the time in UTC, then the features in the order of `feature_refs`.
-        Raises ValueError or TypeError, before a source is read, for a request that has no exact answer.
+        `entity_df` is a pandas frame, the path of a Parquet file, or one SELECT statement of DuckDB in which
+        each view of the request can be selected by its name; it has the join keys and the time: the column
+        event_timestamp, else its only datetime column. None stands for each key and event time that the
+        views have in [`start_date`, `end_date`]. The result has these rows in their order and their columns,
+        the time in UTC, then the features in the order of `feature_refs`.
+        Raises ValueError or TypeError, before features are joined, for a request that has no exact answer.
         """
-        rows = EntityRows.read(entity_df, config.repo_path)
+        settings: PolarsOfflineStoreConfig = config.offline_store
+        limits = Limits(settings.memory_limit_mib, settings.sql_threads)
+        rows = read_entity_rows(entity_df, feature_views, config.repo_path, limits, (start_date, end_date))
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         asked = features_asked(feature_views, on_demand, feature_refs, full_feature_names)
-        as_known = config.offline_store.exclude_created_after or filter_by_created_timestamp
+        as_known = settings.exclude_created_after or filter_by_created_timestamp
         joins = [Join.of(view, asked, rows.time, as_known) for view in feature_views]
         check_columns(rows.table.column_names, joins, asked)
         return PolarsRetrievalJob(
-            lambda: join_features(rows, joins, asked, config.repo_path),
+            lambda: join_features(rows, joins, asked, config.repo_path, limits),
             config.repo_path,
             full_feature_names=full_feature_names,
             on_demand_feature_views=on_demand,
@@ -117,14 +137,9 @@ class PolarsOfflineStore(OfflineStore):  # type: ignore[misc]
         times = [timestamp_field, *([created_timestamp_column] if created_timestamp_column else [])]
 
         def evaluate() -> pa.Table:
-            rows = _between(config, data_source, times, start_date, end_date)
-            rows = _projected(rows, data_source, join_key_columns, feature_name_columns, times)
-            latest = rows.drop_nulls(join_key_columns).sort(times, nulls_last=False, maintain_order=True)
-            if join_key_columns:
-                latest = latest.unique(subset=join_key_columns, keep="last", maintain_order=True)
-            else:
-                latest = latest.tail(1)
-            return _pulled(latest, join_key_columns)
+            rows = between(data_source, config.repo_path, times, start_date, end_date)
+            rows = projected(rows, data_source, join_key_columns, feature_name_columns, times)
+            return pulled(latest(rows, join_key_columns, times), join_key_columns)
 
         return PolarsRetrievalJob(evaluate, config.repo_path)
 
@@ -144,9 +159,9 @@ class PolarsOfflineStore(OfflineStore):  # type: ignore[misc]
         times = [timestamp_field, *([created_timestamp_column] if created_timestamp_column else [])]
 
         def evaluate() -> pa.Table:
-            rows = _between(config, data_source, times, start_date, end_date)
-            rows = _projected(rows, data_source, join_key_columns, feature_name_columns, times)
-            return _pulled(rows, join_key_columns)
+            rows = between(data_source, config.repo_path, times, start_date, end_date)
+            rows = projected(rows, data_source, join_key_columns, feature_name_columns, times)
+            return pulled(rows, join_key_columns)
 
         return PolarsRetrievalJob(evaluate, config.repo_path)
 
@@ -170,40 +185,47 @@ class PolarsOfflineStore(OfflineStore):  # type: ignore[misc]
         if progress:
             progress(table.num_rows)
 
+    @staticmethod
+    @override
+    def write_logged_features(
+        config: RepoConfig,
+        data: pa.Table | Path,
+        source: LoggingSource,
+        logging_config: LoggingConfig,
+        registry: BaseRegistry,
+    ) -> None:
+        """Add the logged rows, a table or a Parquet file or directory, to a FileLoggingDestination.
 
-def _between(
-    config: RepoConfig,
-    source: DataSource,
-    times: list[str],
-    start: datetime | None,
-    end: datetime | None,
-) -> pl.LazyFrame:
-    reader = f"source {source.name}"
-    rows = parquet_source.scan(source, config.repo_path, reader)
-    schema = rows.collect_schema()
-    require_columns(reader, schema, times)
-    first, last = (None if day is None else _microseconds(day) for day in (start, end))
-    return rows.filter(within(times[0], schema[times[0]], first, last))
+        The destination is a directory; writing the same rows again changes nothing. With `partition_by` each
+        combination of values has a folder of its own, and the files keep these columns.
+        """
+        destination = logging_config.destination
+        if not isinstance(destination, FileLoggingDestination):
+            raise TypeError(f"features are logged to a FileLoggingDestination, not {type(destination).__name__}")
+        table = pq.read_table(data, partitioning=None) if isinstance(data, Path) else data
+        reader = f"log destination {destination.path}"
+        for folder, rows in parquet_source.folders(table, destination.partition_by or []):
+            part = FileSource(
+                path=str(Path(destination.path, folder)), timestamp_field=source.get_log_timestamp_column()
+            )
+            parquet_source.append(rows, part, config.repo_path, reader)
 
+    @override
+    def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
+        """Refuse a source that is not made of local Parquet files, or whose files lack a time column.
 
-def _projected(
-    rows: pl.LazyFrame, source: DataSource, keys: list[str], features: list[str], times: list[str]
-) -> pl.LazyFrame:
-    """The columns asked for: all of them where Feast names no feature, for a transformation to choose."""
-    columns = list(dict.fromkeys([*keys, *features, *times]))
-    require_columns(f"source {source.name}", rows.collect_schema(), columns)
-    return rows.select(columns) if features else rows
+        A source without files is valid: its first rows may come later.
+        """
+        reader = f"source {data_source.name}"
+        if parquet_source.files(data_source, config.repo_path, reader):
+            times = [data_source.timestamp_field, data_source.created_timestamp_column]
+            schema = parquet_source.scan(data_source, config.repo_path, reader).collect_schema()
+            require_columns(reader, schema, [source_column(data_source, time) for time in times if time])
 
-
-def _microseconds(moment: datetime) -> int:
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
-
-
-def _pulled(rows: pl.LazyFrame, keys: list[str]) -> pa.Table:
-    if not keys:
-        # Feast's online stores look up a view without entities by this key.
-        rows = rows.with_columns(pl.lit(DUMMY_ENTITY_VAL).alias(DUMMY_ENTITY_ID))
-    # Feast writes only the first chunk of a table online.
-    table = rows.collect().rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    return with_nullable_types(table, table.column_names)
+    @override
+    def get_table_column_names_and_types_from_data_source(
+        self, config: RepoConfig, data_source: DataSource
+    ) -> list[tuple[str, str]]:
+        """Names and Arrow types of the columns, from which Feast infers the schema of a view."""
+        schema = parquet_source.schema(data_source, config.repo_path, f"source {data_source.name}")
+        return [(field.name, str(field.type)) for field in schema]
