@@ -33,7 +33,7 @@ def check(use_case: Folder, key: str, **changed: pl.DataFrame) -> Validation:
 
 def test_every_expectation_says_how_severe_it_is(flight_delay: Folder) -> None:
     suites = flight_delay.expectations.suites(landed(flight_delay, "2013-02-12")[0])
-    assert set(suites) == {"schedule", "arrivals", "weather"}
+    assert set(suites) == {"schedule", "departures", "arrivals", "weather"}
     found = [expectation.meta["severity"] for suite in suites.values() for expectation in suite]
     assert set(found) == set(SEVERITIES)
 

@@ -81,13 +81,18 @@ def views(flight_delay: Folder) -> dict[str, pl.DataFrame]:
     class Window(Tables):
         def table(self, name: str, *, partitions: int = 1) -> pl.DataFrame:
             if name == "schedule":
-                return plan if partitions == 2 else tomorrow
+                return plan if partitions >= 2 else tomorrow
             rows = self.tables[name]
             if name == "arrivals" and partitions == 1:
                 return rows.filter(pl.col("landed_at") >= partition.start.astimezone(UTC))
             return rows
 
-    tables = {"arrivals": pl.DataFrame(arrivals), "weather": pl.DataFrame(weather)}
+    departures = [flight(1, 19, 8) | {"departed_at": instant(19, 9), "dep_delay": 60}]
+    tables = {
+        "departures": pl.DataFrame(departures),
+        "arrivals": pl.DataFrame(arrivals),
+        "weather": pl.DataFrame(weather),
+    }
     return flight_delay.features.views(Window(partition, tables))
 
 
@@ -126,9 +131,15 @@ def test_the_plan_knows_the_aircrafts_day(views: dict[str, pl.DataFrame]) -> Non
     second = row(views["flight_plan"], flight_id="2013-01-20_UA2_EWR")
     names = ("aircraft_leg", "since_previous_departure", "since_previous_arrival", "slot_departures", "block_minutes")
     assert values(second, names) == [2, 240, 115, 2, 125]
-    assert second["slack_minutes"] == 25
     unknown = row(views["flight_plan"], flight_id="2013-01-20_B63_EWR")
     assert values(unknown, ("aircraft", "aircraft_leg", "since_previous_arrival")) == [None, None, None]
+
+
+def test_slack_is_what_the_plan_allows_beyond_the_distance(flight_delay: Folder) -> None:
+    slack = flight_delay.module("features").slack_minutes
+    plan = {"block_minutes": [125, None, 60], "distance": [750, 750, None]}
+    assert slack(plan) == {"slack_minutes": [25, None, None]}
+    assert slack({"block_minutes": [], "distance": []}) == {"slack_minutes": []}
 
 
 def test_what_was_due_and_has_not_landed_is_missing(views: dict[str, pl.DataFrame]) -> None:
@@ -154,13 +165,14 @@ def test_columns_and_types_are_those_of_the_feature_store(flight_delay: Folder, 
     assert set(feature_views) == set(views)
     types = {"String": pl.String, "Float64": pl.Float64, "Int64": pl.Int64}
     for name, view in feature_views.items():
-        (key,) = view.entities
-        features = {field.name: types[str(field.dtype)] for field in view.schema if field.name != key}
-        frame = views[name].drop(key)
+        features = {field.name: types[str(field.dtype)] for field in view.features}
+        frame = views[name].drop(*view.entities, "event_timestamp", strict=False)
         assert dict(frame.schema) == features
-        assert view.description and view.owner and view.tags and all(field.description for field in view.schema)
-    (service,) = [each for each in defined if isinstance(each, FeatureService)]
-    names = [field.name for projection in service.feature_view_projections for field in projection.features]
+        assert view.description and view.owner and view.tags and all(field.description for field in view.features)
+    services = {each.name: each for each in defined if isinstance(each, FeatureService)}
+    assert set(services) == {"flight_delay", "flight_delay_2h"}
+    projections = services["flight_delay"].feature_view_projections
+    names = [field.name for projection in projections for field in projection.features]
     assert len(names) == len(set(names)) == 60
     assert set(flight_delay.config.slices) < set(names)
     holders = set(flight_delay.config.entity.join_keys.values())

