@@ -54,9 +54,10 @@ def labelled(use_case: Folder, history: History) -> pl.DataFrame:
     from include.features.store import definitions, feature_names
 
     defined = definitions(use_case)
-    (service,) = [each for each in defined if isinstance(each, FeatureService)]
+    (service,) = [each for each in defined if isinstance(each, FeatureService) and each.name == use_case.config.name]
     join_key = {each.name: each.join_key for each in defined if isinstance(each, Entity)}
-    views = {each.name: each for each in defined if each.name in history.views}
+    asked = {projection.name for projection in service.feature_view_projections}
+    views = {each.name: each for each in defined if each.name in asked}
     holders = use_case.config.join_keys
     own = use_case.config.entity
     rows = point_in_time(history.labels, history.views[own.view], {key: key for key in own.key}, TTL)
@@ -65,7 +66,12 @@ def labelled(use_case: Folder, history: History) -> pl.DataFrame:
         keys = {key: holders[key] for key in (join_key[entity] for entity in views[name].entities)}
         return point_in_time(joined, history.views[name], keys, TTL)
 
-    rows = reduce(add, (name for name in history.views if name != own.view), rows)
+    stored = [name for name in history.views if name in asked]
+    rows = reduce(add, (name for name in stored if name != own.view), rows)
+    for view in (views[name] for name in asked.difference(stored)):
+        inputs = [feature.name for each in view.source_feature_view_projections.values() for feature in each.features]
+        found = view.transform_dict(rows.select(inputs).to_dict(as_series=False))
+        rows = rows.with_columns(**{feature.name: pl.Series(found[feature.name]) for feature in view.features})
     return rows.select("event_timestamp", "known", use_case.config.label.name, *feature_names(service))
 
 

@@ -14,7 +14,7 @@ from include.contract.loading import Folder, load_use_cases
 from include.features import catalogue, in_use, ownership
 from include.features.catalogue import Catalogue, DefinitionError
 from include.features.describe import HASH_TAG, USE_CASE_TAG, category, describe, is_view
-from include.features.inference import compare_without_descriptions
+from include.features.inference import compare_without_descriptions, leave_out_descriptions
 from include.features.plan import Plan, compare
 from include.settings import REPOSITORY, get_settings
 
@@ -70,6 +70,9 @@ def definitions(use_case: Folder) -> list[Any]:
         each.tags = {**(each.tags or {}), USE_CASE_TAG: name}
         if category(each) == "on-demand view":
             compare_without_descriptions(each)
+    on_demand = {each.name for each in found if category(each) == "on-demand view"}
+    for service in services.values():
+        leave_out_descriptions(service, on_demand)
     services[name].tags = {**services[name].tags, HASH_TAG: definition_hash(use_case)}
     return found
 

@@ -20,7 +20,12 @@ BATCH, ROW, WARN = ({"severity": severity} for severity in ("batch", "row", "war
 
 def suites(batch: Batch) -> dict[str, list[Any]]:
     """The expectations of each raw table."""
-    return {"schedule": _schedule(batch), "arrivals": _arrivals(batch), "weather": _weather(batch)}
+    return {
+        "schedule": _schedule(batch),
+        "departures": _departures(batch),
+        "arrivals": _arrivals(batch),
+        "weather": _weather(batch),
+    }
 
 
 def _schedule(batch: Batch) -> list[Any]:
@@ -48,6 +53,22 @@ def _schedule(batch: Batch) -> list[Any]:
         gxe.ExpectColumnValuesToNotBeNull(column="plane_year", mostly=0.7, meta=WARN),
         expect.usual_row_count(batch, "schedule", tolerance=0.35),
         expect.usual_mean(batch, "schedule", "distance"),
+    ]
+
+
+def _departures(batch: Batch) -> list[Any]:
+    import great_expectations.expectations as gxe
+
+    return [
+        gxe.ExpectTableRowCountToBeBetween(min_value=100, max_value=1500, meta=WARN),
+        gxe.ExpectColumnValuesToBeUnique(column="flight_id", meta=BATCH),
+        gxe.ExpectColumnValuesToNotBeNull(column="departed_at", meta=BATCH),
+        gxe.ExpectColumnValuesToNotBeNull(column="dep_delay", meta=ROW),
+        gxe.ExpectColumnValuesToBeInSet(column="origin", value_set=ORIGINS, meta=ROW),
+        gxe.ExpectColumnValuesToBeBetween(column="dep_delay", min_value=-120, max_value=2880, meta=ROW),
+        gxe.ExpectColumnValuesToNotBeNull(column="tailnum", mostly=0.9, meta=WARN),
+        expect.fresh(batch, "departed_at", within=timedelta(hours=6)),
+        expect.known_in(batch, "flight_id", "schedule", "flight_id", partitions=3),
     ]
 
 

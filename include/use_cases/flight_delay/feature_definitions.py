@@ -1,19 +1,30 @@
-"""What the feature store knows of the flights: entities, feature views, and the service that the model reads."""
+"""What the feature store knows of the flights: entities, feature views, and services.
+
+``flight_delay`` is what the model reads, as known at midnight; ``flight_delay_2h`` adds what is known during the day.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from datetime import timedelta
 
-from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, PushSource, ValueType
+from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.types import Float64, Int64, String
 
 from include.settings import get_settings
+from include.use_cases.flight_delay import features
 
 OWNER = "flight-operations@evergreen.example"
 TAGS = {"use_case": "flight_delay", "cadence": "daily"}
+INTRADAY = {**TAGS, "cadence": "quarter-hourly"}
 # Every view is written for each midnight; two days bridge one that failed, and nothing older is served.
 TTL = timedelta(days=2)
+# Pushed every quarter of an hour: four that did not come are bridged, then the state of an airport is unknown.
+TTL_NOW = timedelta(hours=1)
+# An aircraft is back in New York four to eight hours after it left; what it did the day before says no more.
+TTL_AIRCRAFT = timedelta(hours=12)
 
 
 def _key(name: str, description: str) -> Entity:
@@ -52,6 +63,17 @@ def _source(view: str) -> FileSource:
     )
 
 
+def _pushed(view: str) -> PushSource:
+    """Rows that are pushed by the view's name; the history of a day is written when it has ended."""
+    return PushSource(
+        name=view,
+        batch_source=_source(view),
+        description=f"Rows of the view {view} while the day goes on.",
+        tags=INTRADAY,
+        owner=OWNER,
+    )
+
+
 flight_plan = FeatureView(
     name="flight_plan",
     entities=[flight_id],
@@ -68,7 +90,6 @@ flight_plan = FeatureView(
         _field("departure_minute", Int64, "Scheduled departure, minutes after midnight at the origin.", "plan"),
         _field("arrival_minute", Int64, "Scheduled arrival, minutes after midnight at the destination.", "plan"),
         _field("block_minutes", Int64, "Scheduled minutes from departure to arrival.", "plan"),
-        _field("slack_minutes", Float64, "Scheduled minutes beyond the distance at 7.5 miles a minute.", "plan"),
         _field("slot_departures", Int64, "Planned departures of the same hour and origin.", "plan"),
         _field("origin_departures", Int64, "Planned departures of the day from the origin.", "plan"),
         _field("aircraft_leg", Int64, "1 for the aircraft's first planned departure of the day, and so on.", "plan"),
@@ -95,6 +116,18 @@ flight_plan = FeatureView(
     ],
     source=_source("flight_plan"),
     description="Each flight of the day that begins: its plan, its plane, and the weather at its origin at midnight.",
+    tags=TAGS,
+    owner=OWNER,
+)
+
+plan_slack = OnDemandFeatureView(
+    name="plan_slack",
+    sources=[flight_plan[["block_minutes", "distance"]]],
+    schema=[_field("slack_minutes", Float64, "Scheduled minutes beyond the distance at 7.5 miles a minute.", "plan")],
+    mode="python",
+    udf=features.slack_minutes,
+    udf_string=inspect.getsource(features.slack_minutes),
+    description="What is computed from a flight's plan when it is asked for.",
     tags=TAGS,
     owner=OWNER,
 )
@@ -140,20 +173,74 @@ tail_history = _history("tail", tailnum, (1, 7, 28), rare=True)
 line_history = _history("line", line, (7, 28), rare=True)
 slot_history = _history("slot", slot, (7, 28))
 
+
+def _now(name: str, entities: Sequence[Entity], whose: str) -> FeatureView:
+    """How the last two hours' departures went, for every quarter of an hour; pushed while the day goes on."""
+    past, due = f"of the departures {whose} in the last two hours", f"of the flights {whose} due in the last two hours"
+    return FeatureView(
+        name=f"{name}_now",
+        entities=list(entities),
+        ttl=TTL_NOW,
+        schema=[
+            _field(f"{name}_departures_2h", Int64, f"Number {past}.", "intraday"),
+            _field(f"{name}_departure_delay_2h", Float64, f"Mean delay {past}, minutes in -60 to 240.", "intraday"),
+            _field(f"{name}_departed_late_share_2h", Float64, f"Share {past}, more than 15 minutes late.", "intraday"),
+            _field(f"{name}_wait_2h", Float64, f"Mean delay so far {due}, minutes in -60 to 240.", "intraday"),
+            _field(
+                f"{name}_overdue_share_2h", Float64, f"Share {due}, not departed after 15 minutes or more.", "intraday"
+            ),
+        ],
+        source=_pushed(f"{name}_now"),
+        description=f"Departures {whose}, and flights that were due and have not left, every quarter of an hour.",
+        tags=INTRADAY,
+        owner=OWNER,
+    )
+
+
+origin_now = _now("origin", [origin], "from the origin")
+carrier_now = _now("carrier", [carrier, origin], "of the carrier from the origin")
+aircraft_now = FeatureView(
+    name="aircraft_now",
+    entities=[tailnum],
+    ttl=TTL_AIRCRAFT,
+    schema=[
+        _field("aircraft_delay", Float64, "Delay of the aircraft's latest departure or landing, minutes.", "intraday"),
+        _field(
+            "aircraft_margin",
+            Float64,
+            "Minutes between the earliest return to New York and the aircraft's next planned departure.",
+            "intraday",
+        ),
+    ],
+    source=_pushed("aircraft_now"),
+    description="How late each aircraft is on its way, from its departure and again from its landing.",
+    tags=INTRADAY,
+    owner=OWNER,
+)
+
 # Thousands of aircraft and lines are no categories to learn: they are in flight_plan for their histories' sake.
 KEYS_ONLY = ("aircraft", "service_line", "departure_slot", "flight_id")
+MIDNIGHT = [
+    flight_plan[[field.name for field in flight_plan.schema if field.name not in KEYS_ONLY]],
+    plan_slack,
+    carrier_history,
+    origin_history,
+    dest_history,
+    tail_history,
+    line_history,
+    slot_history,
+]
 flight_delay = FeatureService(
     name="flight_delay",
-    features=[
-        flight_plan[[field.name for field in flight_plan.schema if field.name not in KEYS_ONLY]],
-        carrier_history,
-        origin_history,
-        dest_history,
-        tail_history,
-        line_history,
-        slot_history,
-    ],
+    features=MIDNIGHT,
     description="What a flight's delay is predicted from, as known at the midnight before its day.",
     tags=TAGS,
+    owner=OWNER,
+)
+flight_delay_2h = FeatureService(
+    name="flight_delay_2h",
+    features=[*MIDNIGHT, origin_now, carrier_now, aircraft_now],
+    description="What is known of a flight's delay during its day, two hours before its departure.",
+    tags=INTRADAY,
     owner=OWNER,
 )

@@ -3,7 +3,8 @@
 ``flight_plan`` has a row per planned flight: its plan, its aircraft's other flights of the day, and the last weather
 at its origin. The history views say how late the landings of the last 1, 7 and 28 days were by carrier, origin,
 destination, aircraft, service line (a flight number on its route) and departure slot (an hour at an origin).
-All of it comes from landings and observations before midnight: nothing of the flight's own day is in it.
+All of it comes from landings and observations before midnight: nothing of the flight's own day is in it. What is known
+later, while the day goes on, is in ``intraday``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import polars as pl
 
 from include.contract.authoring import Window
 from include.contract.partitions import Partition
+from include.use_cases.flight_delay import intraday
 
 LATE_MINUTES = 15  # a flight is late when it lands more than this after its scheduled arrival
 CLIP = (-60, 240)  # minutes: one flight that waited for a day must not be the mean of a small group
 DAYS = 28
-CRUISE = 7.5  # miles a minute: what the plan allows beyond the distance at this speed is its slack
 ZONE = "America/New_York"
 
 # Join keys of the history views: the column of flight_plan that holds each.
@@ -31,7 +32,7 @@ HOLDERS = {
     "slot": "departure_slot",
 }
 PLAN = [
-    "distance", "weekday", "departure_minute", "arrival_minute", "block_minutes", "slack_minutes",
+    "distance", "weekday", "departure_minute", "arrival_minute", "block_minutes",
     "slot_departures", "origin_departures", "aircraft_leg", "since_previous_departure", "since_previous_arrival",
     "plane_year", "plane_seats", "origin_missing_share", "carrier_missing_share",
     "weather_temp", "weather_humid", "weather_wind_dir", "weather_wind_speed", "weather_visib",
@@ -51,7 +52,7 @@ HISTORIES: dict[str, tuple[str, tuple[int, ...], bool]] = {
 
 
 def views(window: Window) -> dict[str, pl.DataFrame]:
-    """The feature views as known at the end of the window's partition."""
+    """The feature views as known at the end of the window's partition, and the intraday views during it."""
     schedule = _with_keys(window.table("schedule"))
     weather = _weather(window.table("weather"), window.partition)
     missing = _missing(window)
@@ -63,7 +64,7 @@ def views(window: Window) -> dict[str, pl.DataFrame]:
         .join(_share(missing, "carrier"), on="carrier", how="left", maintain_order="left")
     )
     histories = {f"{name}_history": _history(landings, schedule, name, window.partition) for name in HISTORIES}
-    return {"flight_plan": _entity(plan), **histories}
+    return {"flight_plan": _entity(plan), **histories, **intraday.views(window)}
 
 
 def labels(window: Window) -> pl.DataFrame:
@@ -73,6 +74,18 @@ def labels(window: Window) -> pl.DataFrame:
     """
     midnight = pl.col("flight_date").cast(pl.Datetime("us")).dt.replace_time_zone(ZONE).dt.convert_time_zone("UTC")
     return window.table("arrivals").select("flight_id", event_timestamp=midnight, late=_late().cast(pl.Int64))
+
+
+def slack_minutes(plan: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
+    """Scheduled minutes beyond the distance at 7.5 miles a minute; null where ``flight_plan`` lacks one of the two.
+
+    Computed on demand, in history and in serving. Feast keeps the source of this function and runs it by itself: what
+    it needs must stand in it.
+    """
+    pairs = zip(plan["block_minutes"], plan["distance"], strict=True)
+    minutes_a_mile = 1 / 7.5
+    slack = [None if block is None or miles is None else block - miles * minutes_a_mile for block, miles in pairs]
+    return {"slack_minutes": slack}
 
 
 def _with_keys(flights: pl.DataFrame) -> pl.DataFrame:
@@ -104,20 +117,16 @@ def _plan(schedule: pl.DataFrame) -> pl.DataFrame:
     def of_aircraft(expression: pl.Expr) -> pl.Expr:
         return pl.when(has_aircraft).then(expression.over("tailnum"))
 
-    return (
-        schedule.sort("scheduled_departure", "flight_id")
-        .with_columns(
-            weekday=clock.dt.weekday().cast(pl.Int64),
-            departure_minute=clock.dt.hour().cast(pl.Int64) * 60 + clock.dt.minute(),
-            arrival_minute=pl.col("sched_arr_time") // 100 * 60 + pl.col("sched_arr_time") % 100,
-            block_minutes=_minutes(departure, arrival),
-            slot_departures=pl.len().over("slot").cast(pl.Int64),
-            origin_departures=pl.len().over("origin").cast(pl.Int64),
-            aircraft_leg=of_aircraft(pl.int_range(1, pl.len() + 1, dtype=pl.Int64)),
-            since_previous_departure=of_aircraft(_minutes(departure.shift(1), departure)),
-            since_previous_arrival=of_aircraft(_minutes(arrival.shift(1), departure)),
-        )
-        .with_columns(slack_minutes=pl.col("block_minutes") - pl.col("distance") / CRUISE)
+    return schedule.sort("scheduled_departure", "flight_id").with_columns(
+        weekday=clock.dt.weekday().cast(pl.Int64),
+        departure_minute=clock.dt.hour().cast(pl.Int64) * 60 + clock.dt.minute(),
+        arrival_minute=pl.col("sched_arr_time") // 100 * 60 + pl.col("sched_arr_time") % 100,
+        block_minutes=_minutes(departure, arrival),
+        slot_departures=pl.len().over("slot").cast(pl.Int64),
+        origin_departures=pl.len().over("origin").cast(pl.Int64),
+        aircraft_leg=of_aircraft(pl.int_range(1, pl.len() + 1, dtype=pl.Int64)),
+        since_previous_departure=of_aircraft(_minutes(departure.shift(1), departure)),
+        since_previous_arrival=of_aircraft(_minutes(arrival.shift(1), departure)),
     )
 
 

