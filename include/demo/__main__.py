@@ -105,9 +105,16 @@ def _in_words(answer: dict[str, Any]) -> str:
 
 def _walk_back(tour: Tour, scenario: Scenario) -> None:
     """From a request to the bytes: the ids that each thing carries of what it came from."""
+    from include.monitoring import parity
     from include.registry import models
 
     answer = tour.journal.prediction
+    if compared := parity.latest(tour.name):
+        tour.journal.parity = {
+            "compared": len(compared.features),
+            "skewed": len(compared.skewed),
+            "late": len(compared.late),
+        }
     version = models.get(tour.name, int(answer["model"]["version"]))
     revision = version.data_revision
     keys = versions.keys(tour.name, versions.head())

@@ -52,6 +52,7 @@ class Journal:
     switches: list[dict[str, Any]] = field(default_factory=list)
     prediction: dict[str, Any] = field(default_factory=dict)
     lineage: dict[str, Any] = field(default_factory=dict)
+    parity: dict[str, int] = field(default_factory=dict)
     orchestration: dict[str, float] = field(default_factory=dict)
 
 

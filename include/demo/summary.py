@@ -34,6 +34,8 @@ def expectations(journal: Journal, scenario: Scenario) -> dict[str, bool]:
         "a prediction is answered and walked back to its data": bool(
             journal.prediction and journal.lineage.get("data_revision")
         ),
+        "the features it used online are those of the offline store": journal.parity.get("compared", 0) > 0
+        and journal.parity["skewed"] == journal.parity["late"] == 0,
     }
 
 

@@ -23,10 +23,12 @@ from include.contract.loading import load_use_case
 from include.demo.steps import Tour
 from include.features import compute
 from include.features.stale import stale
+from include.files import read_json
 from include.ingestion import ingest, versions
 from include.local.airflow_client import AirflowClient
 from include.local.credentials import USER, load_credentials
-from include.monitoring import observation
+from include.monitoring import observation, parity
+from include.monitoring.parity import Parity
 from include.promotion import decisions
 from include.registry import models
 from include.serving import prediction_log
@@ -119,6 +121,14 @@ def test_weeks_are_scored_and_watched_and_a_challenger_is_judged(tour: Tour, fir
     assert_judged(tour, tour.promote(tour.train({"window": "6w", "reason": "by hand"})), champion)
     page = observation.report_file(tour.name, "2013-03-25").read_text(encoding="utf-8")
     assert tour.use_case.config.title in page
+
+
+def test_the_served_features_are_those_of_the_offline_store(tour: Tour, first: dict[str, Any]) -> None:
+    """The served prediction was for the moment at which the first of the watched weeks begins."""
+    found = Parity.from_dict(read_json(parity.record_file(tour.name, "2013-03-11")))
+    assert found.sampled == 1
+    assert {each.feature for each in found.features} == set(models.get(tour.name, 1).features)
+    assert found.skewed == found.late == ()
 
 
 def test_a_rollback_without_an_earlier_champion_fails_and_changes_nothing(tour: Tour, first: dict[str, Any]) -> None:
