@@ -20,7 +20,7 @@ from benchmarks.in_memory import MemoryWindow, read_all
 from include.contract.loading import Folder
 from include.features import store
 from include.features.compute import view_file
-from include.settings import get_settings
+from include.settings import REPOSITORY, get_settings
 from include.use_cases.flight_delay import intraday
 
 DAY = "2013-02-08"  # a blizzard: half of the flights were cancelled, the others were late
@@ -237,7 +237,7 @@ assert not [name for name in sys.modules if "flight_delay" in name], "the use ca
 found = view.transform_dict({"block_minutes": [125, None, 60], "distance": [750, 100, None]})
 assert found["slack_minutes"] == [25.0, None, None], found
 """
-    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())})
+    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
 
 
 def test_applying_the_definitions_again_changes_nothing(
