@@ -35,6 +35,12 @@ def params(use_case: Folder) -> dict[str, Param]:
         "model_params": Param(
             {}, type=["object", "null"], title="Model parameters", description="Override those of the file."
         ),
+        "search": Param(
+            True,
+            type="boolean",
+            title="Search for parameters",
+            description="Where use_case.yaml has training.search. Off: its parameters as they are, for a quick run.",
+        ),
         "reason": Param("by hand", type="string", title="Reason", description="Is kept with the model version."),
     }
 
@@ -63,6 +69,7 @@ def build(use_case: Folder) -> None:
                 params["model_params"] or {},
                 reason=params["reason"],
                 origin=run_id,
+                search=params["search"],
             )
 
         @task(outlets=[candidate])

@@ -4,7 +4,7 @@
 ``features.py``             ``views(window)`` and ``labels(window)``
 ``feature_definitions.py``  Feast entities, feature views and the feature service of the use case's name
 ``expectations.py``         ``suites(batch)``
-``model.py``                ``build(params)``
+``model.py``                ``build(params)``, and ``weights(rows)`` where some rows count more than others
 """
 
 from __future__ import annotations
@@ -94,5 +94,10 @@ class Expectations(Protocol):
 
 class Model(Protocol):
     def build(self, params: dict[str, Any]) -> BaseEstimator:
-        """An unfitted scikit-learn estimator that takes a pandas DataFrame of the feature service's columns."""
+        """An unfitted scikit-learn estimator that takes a pandas DataFrame of the feature service's columns.
+
+        A module may also have ``weights(rows: pl.DataFrame) -> Sequence[float]``: how much each row of the training set
+        (join keys, ``event_timestamp``, the label and the features) counts, finite and not negative, not all 0. The
+        estimator, or the last step of its pipeline, gets them as ``sample_weight``. Without it all rows count alike.
+        """
         ...

@@ -26,7 +26,7 @@ from include.registry import models
 from include.registry.runs import logged_file
 from include.serving import prediction_log
 from include.training.evaluate import PREDICTION
-from include.training.train import PROMISE_FILE, REFERENCE_FILE
+from include.training.recording import PROMISE_FILE, REFERENCE_FILE
 from include.training.training_set import BLOCK, block_of
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from include.promotion import decisions
 from include.registry import models
 from include.registry.runs import logged_file
 from include.training.evaluate import PREDICTION
-from include.training.train import TEST_FILE
+from include.training.recording import TEST_FILE
 from include.training.training_set import BLOCK
 
 if TYPE_CHECKING:

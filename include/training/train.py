@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Final
+from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import polars as pl
 
 from include.contract.loading import Folder
-from include.contract.metrics import METRICS, evaluate
 from include.contract.use_case import parse_duration
-from include.features.compute import LABEL
-from include.files import write_json
 from include.ingestion import versions
-from include.monitoring.drift import ReferenceProfile
-from include.monitoring.quality import Promise
 from include.registry import models
-from include.registry.model_input import features_of, to_model_input
-from include.settings import REPOSITORY
-from include.training import card, training_set
-from include.training.evaluate import PREDICTION, by_slice, constant
-from include.training.training_set import BLOCK, Plan, TrainingSet
+from include.settings import get_settings
+from include.training import candidate, recording, runs, training_set
+from include.training.assessment import assess
+from include.training.candidate import Learned, Lesson
+from include.training.evaluate import PREDICTION
+from include.training.provenance import Provenance
+from include.training.search import search as search_parameters
+from include.training.training_set import Plan, TrainingSet
 
 log = logging.getLogger(__name__)
 
 MODEL = "model"
-TEST_FILE = "evaluation/test.parquet"
-REFERENCE_FILE = "monitoring/reference.json"
-PROMISE_FILE = "monitoring/promise.json"
-ORIGIN_TAG: Final = "evergreen.origin"
 
 
 def prepare(use_case: Folder, until: str | None, window: str | None) -> TrainingSet:
@@ -65,51 +56,78 @@ def prepare(use_case: Folder, until: str | None, window: str | None) -> Training
     return written
 
 
-def fit(use_case: Folder, prepared: TrainingSet, overrides: Mapping[str, Any], *, reason: str, origin: str) -> str:
-    """Fit, evaluate and log to MLflow; the run's id. ``origin`` names the attempt, so that a retry leaves one run."""
+def fit(
+    use_case: Folder,
+    prepared: TrainingSet,
+    overrides: Mapping[str, Any],
+    *,
+    reason: str,
+    origin: str,
+    search: bool = True,
+) -> str:
+    """Choose parameters, fit, assess and log to MLflow; the run's id.
+
+    ``origin`` names the attempt: a retry leaves one run, and goes on with the search where it was. ``search``: look for
+    parameters where the use case says how; else those of its file are taken. ``overrides`` hold in either case.
+    """
+    import mlflow
+
+    name = use_case.config.name
+    mlflow.set_tracking_uri(models.tracking_uri())
+    mlflow.set_experiment(name)
+    if (finished := runs.close_earlier(name, origin)) is not None:
+        return finished
+    lesson = Lesson.of(use_case, prepared)
+    with mlflow.start_run(run_name=f"{name} until {prepared.last}", tags={runs.ORIGIN_TAG: origin}) as run:
+        study = f"{origin}:{prepared.content_hash[:12]}"
+        params, chosen = _choose(use_case, lesson, overrides, study if search else "")
+        learned = candidate.learn(use_case, lesson, params)
+        log.info(
+            "fitted %s on %d rows in %.1f s", type(learned.model).__name__, len(lesson.examples), learned.fitted.seconds
+        )
+        provenance = Provenance.of(name, prepared, params, origin=origin, reason=reason)
+        logged = models.log_model(
+            learned.model,
+            lesson.examples.frame,
+            run_id=run.info.run_id,
+            task=learned.task,
+            features=learned.features,
+            threshold=use_case.config.serving.threshold,
+            metadata={"use_case": name, "data_revision": prepared.data_revision},
+            name=MODEL,
+        )
+        scored = {split: _scored(learned, prepared.read(split)) for split in ("train", "test")}
+        assessment, explainer = assess(use_case, learned, scored)
+        mlflow.set_tags({**_identity(prepared), "code_revision": str(provenance.code)})
+        mlflow.set_tags({"reason": reason, "digest": logged.digest, "chosen": chosen})
+        recording.log_run(use_case, recording.Run(prepared, provenance, learned, scored, assessment, explainer, chosen))
+    return str(run.info.run_id)
+
+
+def _choose(use_case: Folder, lesson: Lesson, overrides: Mapping[str, Any], study: str) -> tuple[dict[str, Any], str]:
+    """The parameters to fit with, and how they were chosen. Without a study nothing is searched for."""
     import mlflow
 
     config = use_case.config
-    mlflow.set_tracking_uri(models.tracking_uri())
-    mlflow.set_experiment(config.name)
-    if (finished := _close_earlier(config.name, origin)) is not None:
-        return finished
-    params = {"seed": config.training.seed, **config.training.params, **overrides}
-    with mlflow.start_run(run_name=f"{config.name} until {prepared.last}", tags={ORIGIN_TAG: origin}) as run:
-        mlflow.log_params({**params, "window": prepared.plan.train_start or "all history"})
-        train, test = prepared.read("train"), prepared.read("test")
-        columns = list(prepared.features)
-        raw = train.select(columns).to_pandas()
-        features = features_of(raw)
-        frame = to_model_input(raw, features)
-        started = datetime.now().astimezone()
-        model = use_case.model.build(dict(params))
-        model.fit(frame, _target(config.task, train))
-        log.info(
-            "fitted %s on %d rows in %s", type(model).__name__, train.height, datetime.now().astimezone() - started
-        )
-        logged = models.log_model(
-            model,
-            frame,
-            run_id=run.info.run_id,
-            task=config.task,
-            features=features,
-            threshold=config.serving.threshold,
-            metadata={"use_case": config.name, "data_revision": prepared.data_revision},
-            name=MODEL,
-        )
-        predict = models.artifacts.predict
-        scored = {
-            "train": train.with_columns(pl.Series(PREDICTION, predict(model, config.task, frame))),
-            "test": test.with_columns(
-                pl.Series(
-                    PREDICTION, predict(model, config.task, to_model_input(test.select(columns).to_pandas(), features))
-                )
-            ),
-        }
-        mlflow.set_tags({**_identity(prepared), "reason": reason, "digest": logged.digest})
-        _log_evaluation(use_case, prepared, scored)
-    return str(run.info.run_id)
+    given = {"seed": config.training.seed, **config.training.params, **overrides}
+    if config.training.search is None or not study:
+        return given, "as given"
+    found = search_parameters(
+        config,
+        use_case.model.build,
+        lesson.examples,
+        lesson.folds(use_case),
+        overrides=overrides,
+        on_trial=partial(runs.log_trial, config.gate.champion.metric),
+        storage=get_settings().training / config.name / "studies.db",
+        study=study,
+    )
+    mlflow.log_metrics({"search.value": found.value, "search.trials": found.trials, "search.best": found.number})
+    return found.params, f"trial {found.number} of {found.trials}, {found.reason}"
+
+
+def _scored(learned: Learned, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(pl.Series(PREDICTION, learned.predict(rows)))
 
 
 def register(use_case: Folder, mlflow_run_id: str) -> models.ModelVersion:
@@ -124,88 +142,13 @@ def register(use_case: Folder, mlflow_run_id: str) -> models.ModelVersion:
     return version
 
 
-def _target(task: str, rows: pl.DataFrame) -> Any:
-    labels = rows[LABEL]
-    return labels.cast(pl.Int64).to_numpy() if task == "classification" else labels.to_numpy()
-
-
-def _close_earlier(experiment: str, origin: str) -> str | None:
-    """The finished run of an earlier try of the same attempt, if there is one; tries that broke off are closed."""
-    import mlflow
-
-    runs = mlflow.search_runs(
-        experiment_names=[experiment], filter_string=f"tags.`{ORIGIN_TAG}` = '{origin}'", output_format="list"
-    )
-    for run in runs:
-        if run.info.status == "FINISHED":
-            return str(run.info.run_id)
-        if run.info.status == "RUNNING":
-            mlflow.MlflowClient().set_terminated(run.info.run_id, status="KILLED")
-    return None
-
-
 def _identity(prepared: TrainingSet) -> dict[str, str]:
     return {
         "data_revision": prepared.data_revision,
         "definition_hash": prepared.definition_hash,
         "training_set": prepared.content_hash,
-        "code_revision": code_revision(),
         "first": prepared.first,
         "last": prepared.last,
         "test_start": prepared.plan.test_start.isoformat(),
         "as_of": prepared.plan.as_of.isoformat(),
     }
-
-
-def code_revision() -> str:
-    """The commit of the project, with ``-dirty`` where files differ from it; ``unknown`` outside a checkout."""
-    answer = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return answer.stdout.strip() or "unknown"
-
-
-def _reference(learned: pl.DataFrame, predicted: pl.DataFrame) -> ReferenceProfile:
-    """The features as learned from, and the predictions as made for rows that were not learned from."""
-    features = ReferenceProfile.of(learned)
-    return replace(
-        features,
-        prediction_name=PREDICTION,
-        prediction=ReferenceProfile.of(predicted, prediction=PREDICTION).prediction,
-    )
-
-
-def _log_evaluation(use_case: Folder, prepared: TrainingSet, scored: Mapping[str, pl.DataFrame]) -> None:
-    """Log metrics, the model card, and what the gate and the monitor will need of this version."""
-    import mlflow
-
-    config = use_case.config
-    train, test = scored["train"], scored["test"]
-    labels, predictions = test[LABEL].to_numpy(), test[PREDICTION].to_numpy()
-    metrics = {
-        name: evaluate(config.task, rows[LABEL].to_numpy(), rows[PREDICTION].to_numpy())
-        for name, rows in scored.items()
-    }
-    metrics["constant"] = evaluate(config.task, labels, constant(train[LABEL].to_numpy(), test.height))
-    for split, values in metrics.items():
-        mlflow.log_metrics({f"{split}.{name}": value for name, value in values.items()})
-    mlflow.log_metrics({"train.rows": train.height, "test.rows": test.height})
-    slices = by_slice(config.task, test, [name for name in config.slices if name in test.columns])
-    facts = {**_identity(prepared), "run": mlflow.active_run().info.run_id}
-    quality = METRICS[config.monitoring.quality.metric]
-    promise = Promise.of(quality, labels, predictions, test[BLOCK].to_numpy(), config.training.seed)
-    reference = _reference(train.select(prepared.features), test.select(PREDICTION))
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
-        for name in (TEST_FILE, REFERENCE_FILE):
-            (root / name).parent.mkdir()
-        test.write_parquet(root / TEST_FILE)
-        write_json(root / REFERENCE_FILE, reference.to_dict())
-        write_json(root / PROMISE_FILE, promise.to_dict())
-        (root / "model_card.md").write_text(card.render(config, facts, metrics, slices), encoding="utf-8")
-        mlflow.log_artifacts(str(root))
-    log.info("test: %s; constant: %s", metrics["test"], metrics["constant"])

@@ -83,9 +83,8 @@ def build(use_case: Folder, until: Partition, plan: Plan, revision: str) -> Trai
     features = store.feature_names(feature_store.get_feature_service(config.name))
     entity_columns = [*config.join_keys, EVENT_TIMESTAMP]
     joined = store.historical(feature_store, config.name, events.select(*entity_columns, *request).to_pandas())
-    frame = pl.concat(
-        [events.select(*entity_columns, LABEL, SPLIT, BLOCK), pl.from_pandas(joined[features])], how="horizontal"
-    )
+    labelled = events.select(*entity_columns, LABEL, KNOWN_AT, SPLIT, BLOCK)
+    frame = pl.concat([labelled, pl.from_pandas(joined[features])], how="horizontal")
     path, digest = _write(config.name, frame)
     counts = dict(frame[SPLIT].value_counts().iter_rows())
     log.info("training set %s: %s rows, %d features", digest[:12], counts, len(features))

@@ -17,7 +17,7 @@ from include.orchestration.stage import PERMANENT
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "dags").glob("*.py"))
-STAGES = {"ingest", "replay", "features", "train", "promote", "score", "monitor", "rollback"}
+STAGES = {"ingest", "replay", "features", "train", "promote", "score", "monitor", "rollback", "reproduce"}
 
 Found = dict[str, Any]
 
@@ -81,6 +81,7 @@ def test_what_will_not_mend_itself_is_not_tried_again(error: Exception, action: 
 def test_what_is_heavy_or_changes_production_has_a_pool(bag: Found) -> None:
     dags = bag["dags"]
     assert dags["flight_delay.train"]["tasks"]["fit"][2] == "training"
+    assert dags["flight_delay.reproduce"]["tasks"]["reproduce"][2] == "training"
     assert dags["flight_delay.promote"]["tasks"]["switch"][2] == "registry"
     assert dags["flight_delay.rollback"]["tasks"]["switch"][2] == "registry"
 
