@@ -10,7 +10,9 @@ import hashlib
 import importlib.metadata
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -107,20 +109,22 @@ def save_model(
         raise ArtifactError(f"threshold: {threshold!r}; a classification needs it, a regression has none")
     rows = to_model_input(example.head(5), features)
     predictions = predict(model, task, rows)
-    content, trusted, reason = _serialize(model, task, rows)
+    with _quietly():
+        content, trusted, reason = _serialize(model, task, rows)
     form: Literal["skops", "cloudpickle"] = "cloudpickle" if reason else "skops"
     packages = [*LIBRARIES[:4], form, "mlflow"]
-    mlflow.sklearn.save_model(
-        model,
-        str(folder),
-        mlflow_model=mlflow_model,
-        serialization_format=form,
-        skops_trusted_types=trusted,
-        signature=_signature(features),
-        input_example=rows,
-        pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in packages],
-        pyfunc_predict_fn="predict_proba" if task == "classification" else "predict",
-    )
+    with _quietly():
+        mlflow.sklearn.save_model(
+            model,
+            str(folder),
+            mlflow_model=mlflow_model,
+            serialization_format=form,
+            skops_trusted_types=trusted,
+            signature=_signature(features),
+            input_example=rows,
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in packages],
+            pyfunc_predict_fn="predict_proba" if task == "classification" else "predict",
+        )
     (folder / FILES[form]).write_bytes(content)
     contents = Contents(
         format=form,
@@ -138,6 +142,15 @@ def save_model(
     )
     write_json(folder / METADATA, contents.to_dict())
     return contents.digest
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """To name a function, skops asks every imported module for it; some warn a thousand times that they are asked."""
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", category)
+        yield
 
 
 def read_contents(folder: Path) -> Contents:

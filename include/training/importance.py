@@ -26,7 +26,7 @@ from include.training.explanation import Explainer, evenly
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS = 5000  # most test rows that are shuffled and predicted
+ROWS = 2000  # most test rows that are shuffled and predicted
 REPEATS = 3
 EXPLAINED = 200  # most test rows that are explained
 
@@ -65,7 +65,7 @@ def importance(
     seed: int = 0,
     repeats: int = REPEATS,
 ) -> Importance:
-    """Measure on test rows with the features, ``labels`` (rows,); of many rows 5,000 are taken, evenly spread.
+    """Measure on test rows with the features, ``labels`` (rows,); of many rows 2,000 are taken, evenly spread.
 
     ``explainer``: of the same model, for the SHAP values. ``ValueError`` where the metric is not of the task, a label
     is not finite, lengths differ, or the metric is not defined on the rows (one class).
