@@ -121,6 +121,15 @@ class Settings(BaseSettings):
         return self.home / "mlflow"
 
     @property
+    def cards(self) -> Path:
+        """Model cards by use case and version."""
+        return self.home / "cards"
+
+    @property
+    def reproductions(self) -> Path:
+        return self.home / "reproductions"
+
+    @property
     def logs(self) -> Path:
         return self.home / "logs"
 

@@ -43,6 +43,13 @@ def create_app(dependencies: Sequence[Any]) -> FastAPI:
         folder, key = _named(use_case, partition)
         return _file(observation.report_file(folder.config.name, key), f"{use_case} has no report of {key}")
 
+    @app.get("/{use_case}/cards/{version}", response_class=HTMLResponse)
+    def card(use_case: str, version: int) -> FileResponse:
+        """The model card of a version."""
+        name = _named(use_case)[0].config.name
+        page = get_settings().cards / name / f"{version}.html"
+        return _file(page, f"{name} has no card of version {version}")
+
     @app.get("/{use_case}/features", response_class=HTMLResponse)
     def catalogued(use_case: str) -> str:
         return pages.get_template("features.html.j2").render(page=features.page(_named(use_case)[0]))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from include import alerts
 from include.alerts import Alert
 from include.contract.loading import Folder
+from include.files import read_json
 from include.monitoring import observation
 from include.monitoring.observation import Observation
 from include.promotion import decisions
 from include.promotion.decisions import CHAMPIONS, Decision
+from include.settings import get_settings
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Overview:
     observations: tuple[Observation, ...]
     decisions: tuple[Decision, ...]
     alerts: tuple[Alert, ...]
+    cards: frozenset[int]
+    reproductions: dict[int, str]
 
 
 def overview(use_case: Folder, shown: int = 12) -> Overview:
@@ -42,4 +47,14 @@ def overview(use_case: Folder, shown: int = 12) -> Overview:
         observations=tuple(reversed(seen)),
         decisions=tuple(reversed(log[-shown:])),
         alerts=tuple(alerts.open_alerts(config.name)),
+        cards=frozenset(_versions(get_settings().cards / config.name)),
+        reproductions={
+            version: read_json(path)["outcome"]
+            for version, path in _versions(get_settings().reproductions / config.name).items()
+        },
     )
+
+
+def _versions(folder: Path) -> dict[int, Path]:
+    """The files of a folder that are named by a model version."""
+    return {int(path.stem): path for path in folder.glob("*") if path.stem.isdigit()}

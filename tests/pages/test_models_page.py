@@ -9,11 +9,13 @@ from fastapi import Depends, HTTPException
 from fastapi.testclient import TestClient
 
 from include.contract.loading import Folder
+from include.files import write_json
 from include.ingestion import ingest, landing, versions
 from include.ingestion.validation import RefusedBatchError
 from include.pages.app import create_app
 from include.promotion import decisions
 from include.promotion.decisions import Decision
+from include.settings import get_settings
 
 
 def refuse() -> None:
@@ -36,6 +38,23 @@ def test_a_champion_is_shown_with_the_decision_that_made_it(client: TestClient) 
     page = client.get("/").text
     assert "version 3" in page
     assert "it is better" in page
+
+
+def test_the_card_and_the_reproduction_of_a_version_are_linked_from_its_decision(client: TestClient) -> None:
+    decisions.append(Decision("station_temperature", "promotion", "run", "promoted", 3, 2, ("it is better",)))
+    assert "cards/3" not in client.get("/").text
+    card = get_settings().cards / "station_temperature" / "3.html"
+    card.parent.mkdir(parents=True)
+    card.write_text("<h1>A card</h1>", encoding="utf-8")
+    write_json(get_settings().reproductions / "station_temperature" / "3.json", {"outcome": "within tolerance"})
+    page = client.get("/").text
+    assert page.count('href="station_temperature/cards/3"') == 2
+    assert "made again: within tolerance" in page
+    answer = client.get("/station_temperature/cards/3")
+    assert answer.text == "<h1>A card</h1>"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert client.get("/station_temperature/cards/2").status_code == 404
+    assert client.get("/station_temperature/cards/x").status_code == 422
 
 
 def test_hostile_text_stays_text(client: TestClient) -> None:
