@@ -21,7 +21,7 @@ from typing import Any
 LIBRARIES = ("feast", "polars", "pyarrow")
 HERE = Path(__file__).resolve()
 VIEWS, FEATURES = 3, 4
-KEYS = 5_000  # 200 values of each: most of a year by day
+KEYS = 10_000  # 100 values of each: a quarter of a year by day
 KEYS_OF = (["tail"], ["carrier"], ["tail", "carrier"])  # of each view: a number, a text, both
 SPAN_US = 365 * 86_400 * 1_000_000
 ROWS = 1_000_000
@@ -33,7 +33,7 @@ GROWTH = (100_000, 316_228, 1_000_000, 3_162_278)
 PEERS = ("duckdb", "dask")
 PEER = "feast[duckdb]==0.67.0"
 PEER_MINUTES = 15
-PEER_GIB = 9  # of a peer's address space: unlimited, it may take all memory of the machine
+PEER_GIB = 14  # of a peer's address space: unlimited, it may take all memory of the machine
 
 
 def run() -> list[dict[str, Any]]:
