@@ -69,6 +69,23 @@ class TestRequests:
         assert sorted(found) == ["a", "c", "carrier", "event_timestamp"]
         assert found["c"].dtype == "boolean"
 
+    def test_an_on_demand_view_is_given_no_features_that_it_does_not_read(self, make: Make, tmp_path: Path) -> None:
+        carriers = view(rows(("AA", at(1), 3)), tmp_path)
+        planes = view(rows((7, at(1), 70), names="tail event flown"), tmp_path, name="planes", keys=(TAIL,),
+                      features={"flown": Int64})  # fmt: skip
+
+        @on_demand_feature_view(  # type: ignore[untyped-decorator]
+            sources=[carriers], schema=[Field(name="given", dtype=String)], mode="python"
+        )
+        def told(inputs: dict[str, list[object]]) -> dict[str, list[str]]:
+            return {"given": [" ".join(sorted(inputs))] * len(inputs["value"])}
+
+        store = make(carriers, planes, told)
+        entities = rows(("AA", 7, at(2)), names="carrier tail event_timestamp")
+        found = history(store, entities, "planes:flown", "daily:value", "told:given")
+        assert found["flown"].tolist() == [70]
+        assert found["given"].tolist() == ["carrier daily__value event_timestamp tail value"]
+
     def test_on_demand_features_are_computed_from_features_and_request_data(self, make: Make, tmp_path: Path) -> None:
         daily = view(rows(("AA", at(1), 5)), tmp_path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage, ValidationReference
+from feast.utils import _parse_feature_ref
 
 from include.features.offline import parquet_source
 
@@ -57,7 +59,8 @@ class PolarsRetrievalJob(RetrievalJob):  # type: ignore[misc]
     @property
     def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
         """The on-demand views that are computed from the result."""
-        return self._on_demand_feature_views
+        refs = self._metadata.features if self._metadata else []
+        return [_without_others(view, refs) for view in self._on_demand_feature_views]
 
     @property
     def metadata(self) -> RetrievalMetadata | None:
@@ -100,6 +103,22 @@ class PolarsRetrievalJob(RetrievalJob):  # type: ignore[misc]
     def to_remote_storage(self) -> list[str]:
         """Refused: everything lies on a local disk."""
         raise NotImplementedError("nothing is exported to remote storage: use persist with a SavedDatasetFileStorage")
+
+
+def _without_others(view: OnDemandFeatureView, refs: list[str]) -> OnDemandFeatureView:
+    """The view, given no features of views that it does not read: Feast would turn all columns into Python objects."""
+    declared = {projection.name for projection in view.source_feature_view_projections.values()}
+    parsed = [_parse_feature_ref(ref) for ref in refs]
+    others = {(name, feature) for name, _, feature in parsed if name not in declared}
+    left_out = {column for name, feature in others for column in (feature, f"{name}__{feature}")}
+    narrow = copy.copy(view)
+
+    def transform(table: pa.Table, full_feature_names: bool = False) -> pa.Table:
+        kept = [column for column in table.column_names if column not in left_out]
+        return view.transform_arrow(table.select(kept), full_feature_names)
+
+    narrow.transform_arrow = transform
+    return narrow
 
 
 def with_nullable_types(table: pa.Table, columns: list[str]) -> pa.Table:
