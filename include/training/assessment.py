@@ -12,9 +12,10 @@ from include.features.compute import LABEL
 from include.records import Record
 from include.training.baselines import baselines
 from include.training.candidate import Learned
-from include.training.evaluate import PREDICTION, Evaluation, Gain, Sliced, by_slice, compare, measure
+from include.training.evaluate import PREDICTION, Evaluation, Gain, compare, measure
 from include.training.explanation import Explainer
 from include.training.importance import Importance, importance
+from include.training.slices import Sliced, by_slice
 from include.training.training_set import BLOCK
 
 log = logging.getLogger(__name__)

@@ -21,8 +21,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from include.contract.metrics import METRICS
 from include.contract.use_case import Task, UseCase
 from include.records import Record
-from include.training.evaluate import SMALLEST_SLICE, Evaluation, Gain, Slice, Sliced
+from include.training.evaluate import Evaluation, Gain
 from include.training.importance import Importance
+from include.training.slices import SMALLEST_SLICE, Slice, Sliced
 
 COLUMNS = 20  # of the importance that are listed
 DASH = "\N{EN DASH}"  # where there is no value

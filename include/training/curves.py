@@ -18,8 +18,8 @@ from include.contract.metrics import METRICS
 from include.contract.use_case import Task
 from include.resampling import Sample
 from include.training.evaluate import Evaluation
-from include.training.explanation import evenly
 from include.training.importance import Importance
+from include.training.shapley import evenly
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""How good a fitted model is, and how sure that is: by split, by slice, and beside what is simpler.
+"""How good a fitted model is, and how sure that is: on the rows of a split, and beside what is simpler.
 
 Intervals come from a bootstrap of whole days (``include.resampling``); each end is a one-sided bound.
 """
@@ -6,31 +6,24 @@ Intervals come from a bootstrap of whole days (``include.resampling``); each end
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from include.contract.metrics import METRICS, Metric, evaluate
 from include.contract.use_case import Task
-from include.features.compute import LABEL
 from include.gate.comparison import compare_paired
 from include.records import Record
 from include.resampling import Sample, Vector, bounds, draw, limited, statistic
+from include.training.reliability import Calibration, calibration
 
 PREDICTION = "prediction"
 BLOCK = "block"
-SMALLEST_SLICE = 50
-MOST_SLICES = 50  # values of one column, the largest; a column of many values is no grouping that a person reads
 CONFIDENCE = 0.9
 RESAMPLES = 2000
-SLICE_RESAMPLES = 400  # there are many slices, and nothing is decided by one
-BINS = 10
-CLOSEST = 1e-7  # predictions of 0 and 1 have no log-odds and are taken as this far from it
 
 
 @dataclass(frozen=True)
@@ -39,35 +32,6 @@ class Measured(Record):
 
     value: float
     interval: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Bin(Record):
-    """Rows of similar predictions."""
-
-    predicted: float  # mean probability
-    observed: float  # share of positives
-    rows: int
-
-
-@dataclass(frozen=True)
-class Calibration(Record):
-    """Whether of the rows with a probability of 30 % about 30 % are positive.
-
-    ``error``: the expected calibration error, ``sum_b n_b / n * |observed_b - predicted_b|`` (Naeini et al. 2015,
-    "Obtaining Well Calibrated Probabilities Using Bayesian Binning") over bins of equal mass; equal predictions share a
-    bin. It is not debiased, and never 0: ``chance`` is what to expect of it with perfect probabilities and independent
-    rows, ``sum_b n_b / n * sqrt(2 p_b (1 - p_b) / (pi n_b))``.
-    ``slope``, ``intercept``: of a logistic regression of the label on the log-odds of the prediction (Cox 1958, "Two
-    further applications of a model for binary regression"), 1 and 0 where nothing is to be corrected; a slope below 1
-    means too extreme. None where one class or one prediction is all there is, or the predictions separate the classes.
-    """
-
-    error: float
-    chance: float
-    slope: float | None
-    intercept: float | None
-    bins: tuple[Bin, ...]
 
 
 @dataclass(frozen=True)
@@ -87,33 +51,6 @@ class Evaluation(Record):
 
 
 @dataclass(frozen=True)
-class Slice(Record):
-    """The rows that have one value in a column; the value is None where it is missing."""
-
-    value: str | None
-    evaluation: Evaluation
-
-
-@dataclass(frozen=True)
-class Sliced(Record):
-    """The slices of one column, the largest first, and what was too small (or too many) to be measured."""
-
-    column: str
-    slices: tuple[Slice, ...]
-    other_values: int
-    other_rows: int
-
-    def worst(self, metric: str) -> Slice | None:
-        """The slice with the greatest loss; None where there are not two to choose from."""
-        found = [each for each in self.slices if metric in each.evaluation.metrics]
-        return (
-            max(found, key=lambda each: METRICS[metric].loss(each.evaluation.values[metric]), default=None)
-            if len(found) > 1
-            else None
-        )
-
-
-@dataclass(frozen=True)
 class Gain(Record):
     """By how much a candidate's loss is lower than that of a baseline on the same rows; positive: better."""
 
@@ -127,11 +64,6 @@ class Gain(Record):
     rows: int
     blocks: int
     sentence: str
-
-
-def constant(labels: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """The prediction of the baseline that knows only the mean (the rate) of the training labels."""
-    return np.full(rows, labels.mean())
 
 
 def measure(
@@ -162,44 +94,6 @@ def measure(
         calibration=calibration(sample.labels, sample.predictions) if binary and len(sample.labels) else None,
         confidence=confidence,
     )
-
-
-def by_slice(
-    task: Task,
-    rows: pl.DataFrame,
-    slices: Sequence[str],
-    *,
-    confidence: float = CONFIDENCE,
-    resamples: int = SLICE_RESAMPLES,
-    seed: int = 0,
-) -> tuple[Sliced, ...]:
-    """Measure each value of each slice column that has at least ``SMALLEST_SLICE`` rows, at most ``MOST_SLICES``.
-
-    ``rows`` has the slice columns, the label, the prediction and the block.
-    """
-    found = []
-    for column in slices:
-        groups = [(value, part) for (value,), part in rows.group_by(column)]
-        groups.sort(key=lambda group: (-group[1].height, group[0] is None, str(group[0])))
-        large = [group for group in groups if group[1].height >= SMALLEST_SLICE][:MOST_SLICES]
-        measured = [
-            Slice(
-                None if value is None else str(value),
-                measure(
-                    task,
-                    part[LABEL],
-                    part[PREDICTION],
-                    part[BLOCK],
-                    confidence=confidence,
-                    resamples=resamples,
-                    seed=seed,
-                ),
-            )
-            for value, part in large
-        ]
-        other = rows.height - sum(part.height for _, part in large)
-        found.append(Sliced(column, tuple(measured), len(groups) - len(large), other))
-    return tuple(found)
 
 
 def compare(  # noqa: PLR0917 - the data first, then how to look at it
@@ -244,37 +138,6 @@ def compare(  # noqa: PLR0917 - the data first, then how to look at it
         blocks=ours.blocks,
         sentence=_sentence(metric, name, gain, interval),
     )
-
-
-def calibration(labels: Vector, predictions: Vector, bins: int = BINS) -> Calibration:
-    """The calibration of probabilities (rows,), at least one, against labels of 0 and 1."""
-    edges = np.unique(np.quantile(predictions, np.linspace(0, 1, bins + 1)[1:-1]))
-    _, codes = np.unique(np.searchsorted(edges, predictions, "left"), return_inverse=True)
-    counts = np.bincount(codes)
-    predicted = np.bincount(codes, weights=predictions) / counts
-    observed = np.bincount(codes, weights=labels) / counts
-    shares = counts / len(labels)
-    spread = np.sqrt(2 * np.clip(predicted * (1 - predicted), 0, None) / (math.pi * counts))
-    slope, intercept = _recalibration(labels, predictions) or (None, None)
-    return Calibration(
-        error=float(shares @ np.abs(observed - predicted)),
-        chance=float(shares @ spread),
-        slope=slope,
-        intercept=intercept,
-        bins=tuple(Bin(float(p), float(o), int(n)) for p, o, n in zip(predicted, observed, counts, strict=True)),
-    )
-
-
-def _recalibration(labels: Vector, predictions: Vector) -> tuple[float, float] | None:
-    from scipy.special import logit
-    from sklearn.linear_model import LogisticRegression
-
-    odds = logit(np.clip(predictions, CLOSEST, 1 - CLOSEST))
-    no, yes = odds[labels == 0], odds[labels == 1]
-    if not len(no) or not len(yes) or np.ptp(odds) == 0 or no.max() <= yes.min() or yes.max() <= no.min():
-        return None  # no finite solution
-    fitted = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(odds[:, None], labels)
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 
 
 def _metrics(task: Task, sample: Sample, confidence: float, resamples: int, seed: int) -> dict[str, Measured]:

@@ -21,7 +21,8 @@ from include.contract.use_case import Task
 from include.records import Record
 from include.registry.artifacts import predict
 from include.registry.model_input import Feature, to_model_input
-from include.training.explanation import Explainer, evenly
+from include.training.explanation import Explainer
+from include.training.shapley import evenly
 
 if TYPE_CHECKING:
     import pandas as pd

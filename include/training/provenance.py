@@ -6,14 +6,15 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from include.contract.loading import FILE, Folder
 from include.contract.use_case import Scalar
 from include.ingestion import versions
 from include.ingestion.batch import RECORD
+from include.ingestion.git import run
 from include.records import Record
 from include.registry.artifacts import LIBRARIES
 from include.settings import REPOSITORY
@@ -21,6 +22,9 @@ from include.training.training_set import Plan, TrainingSet
 
 LOCK = REPOSITORY / "requirements.txt"
 THREADS = "OMP_NUM_THREADS"
+THREAD_POOLS = (THREADS, "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")  # the order of sums
+COMPUTING = (*LIBRARIES, "feast", "polars", "pyarrow")  # what rows, models and predictions come from
+UNKNOWN = "unknown"  # the commit outside a checkout
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,6 @@ class Code(Record):
 
     def __str__(self) -> str:
         return self.commit if not self.changes else f"{self.commit}-dirty"
-
-
-UNKNOWN = "unknown"  # outside a checkout
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Environment(Record):
             machine=platform.machine(),
             threads=os.environ.get(THREADS, ""),
             lock=_digest(LOCK) if LOCK.is_file() else "",
-            libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+            libraries={name: importlib.metadata.version(name) for name in COMPUTING},
         )
 
 
@@ -73,7 +74,10 @@ class Partition(Record):
 
 @dataclass(frozen=True)
 class Provenance(Record):
-    """All that a run was made of, as it is logged beside its model."""
+    """All that a run was made of, as it is logged beside its model.
+
+    ``files``: by name the hashes of the use case's own files, which may lie outside the project and its commits.
+    """
 
     use_case: str
     code: Code
@@ -88,18 +92,20 @@ class Provenance(Record):
     params: dict[str, Scalar]
     origin: str
     reason: str
+    files: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, use_case: str, prepared: TrainingSet, params: Mapping[str, Scalar], *, origin: str, reason: str
+        cls, use_case: Folder, prepared: TrainingSet, params: Mapping[str, Scalar], *, origin: str, reason: str
     ) -> Provenance:
         """Of a run in this process, on a training set that is written."""
+        name = use_case.config.name
         return cls(
-            use_case=use_case,
+            use_case=name,
             code=code_here(),
             environment=Environment.here(),
             data_revision=prepared.data_revision,
-            partitions=partitions_of(use_case, prepared.data_revision, prepared.first, prepared.last),
+            partitions=partitions_of(name, prepared.data_revision, prepared.first, prepared.last),
             first=prepared.first,
             last=prepared.last,
             plan=prepared.plan,
@@ -108,6 +114,7 @@ class Provenance(Record):
             params=dict(params),
             origin=origin,
             reason=reason,
+            files=files_of(use_case),
         )
 
 
@@ -116,13 +123,23 @@ def code_here() -> Code:
     commit = _git("rev-parse", "HEAD").decode().strip()
     if not commit:
         return Code(UNKNOWN, "")
-    changed = _git("diff", "HEAD", "--binary") + _git("ls-files", "--others", "--exclude-standard", "-z")
+    untracked = _git("ls-files", "--others", "--exclude-standard", "-z").decode().split("\0")
+    changed = _git("diff", "HEAD", "--binary")
+    for name in sorted(filter(None, untracked)):
+        changed += f"{name}\0{_digest(REPOSITORY / name)}\0".encode()
     return Code(commit, hashlib.sha256(changed).hexdigest() if changed else "")
 
 
 def _git(*command: str) -> bytes:
     """The answer of git; nothing where there is no checkout."""
-    return subprocess.run(["git", *command], cwd=REPOSITORY, capture_output=True, check=False).stdout
+    answer = run(REPOSITORY, *command)
+    return answer.stdout if answer.returncode == 0 else b""
+
+
+def files_of(use_case: Folder) -> dict[str, str]:
+    """The hashes of a use case's modules and of its configuration, by the name within its folder."""
+    files = [use_case.path / FILE, *use_case.path.rglob("*.py")]
+    return {file.relative_to(use_case.path).as_posix(): _digest(file) for file in sorted(files)}
 
 
 def partitions_of(use_case: str, revision: str, first: str, last: str) -> dict[str, Partition]:

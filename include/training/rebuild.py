@@ -15,14 +15,14 @@ import numpy as np
 import polars as pl
 
 from include.contract.loading import Folder, load_use_case
-from include.features import compute, store
+from include.features import compute
 from include.features.store import EVENT_TIMESTAMP
 from include.files import read_json, write_json
 from include.records import Record
 from include.registry.artifacts import save_model
 from include.training import candidate, training_set
 from include.training.evaluate import PREDICTION
-from include.training.provenance import Environment, Provenance
+from include.training.provenance import Environment, Provenance, files_of
 
 RESULT = "result.json"
 PREDICTIONS = "predictions.parquet"
@@ -33,6 +33,7 @@ class Result(Record):
     """What came out; the predictions for the test stretch lie beside it. ``spread``: between two fits."""
 
     environment: Environment
+    files: dict[str, str]
     definition_hash: str
     training_set: str
     digest: str
@@ -42,7 +43,6 @@ class Result(Record):
 def rebuild(use_case: Folder, recorded: Provenance, folder: Path) -> Result:
     """Compute the features anew from the recorded revision, build the training set, fit twice, predict the test."""
     config = use_case.config
-    store.apply()
     partitions = config.calendar.span(
         config.calendar.partition(recorded.first), config.calendar.partition(recorded.last)
     )
@@ -65,7 +65,9 @@ def rebuild(use_case: Folder, recorded: Provenance, folder: Path) -> Result:
             example=lesson.examples.frame,
             threshold=config.serving.threshold,
         )
-    result = Result(Environment.here(), prepared.definition_hash, prepared.content_hash, digest, spread)
+    result = Result(
+        Environment.here(), files_of(use_case), prepared.definition_hash, prepared.content_hash, digest, spread
+    )
     write_json(folder / RESULT, result.to_dict())
     return result
 

@@ -79,8 +79,8 @@ def _metrics(config: UseCase, run: Run) -> Iterator[tuple[str, float]]:
             if metric in each.evaluation.metrics:
                 value = re.sub(r"[^A-Za-z0-9_. -]", "_", str(each.value))[:100]
                 yield f"slice.{sliced.column}.{value}.{metric}", each.evaluation.metrics[metric].value
-    for gain in found.gains:
-        yield f"gain.{gain.baseline.rpartition(' ')[0].strip() or gain.baseline}".replace(" ", "_"), gain.gain
+    for name, gain in zip(found.baselines, found.gains, strict=True):
+        yield f"gain.over_{name}", gain.gain
     yield "fit.seconds", run.learned.fitted.seconds
     yield "fit.peak_mib", run.learned.fitted.peak
 

@@ -11,6 +11,8 @@ from include.training.provenance import UNKNOWN, Environment, Provenance
 
 TOLERANCE = 1e-6  # of a prediction, absolute: beyond the rounding of another processor's arithmetic
 
+MACHINE = ("python", "machine", "threads")  # fields of an environment
+
 Outcome = Literal["identical", "within tolerance", "different"]
 Kind = Literal["data", "code", "dependency", "nondeterminism"]
 
@@ -32,6 +34,7 @@ class Rebuilt(Record):
     """
 
     commit: str
+    files: Mapping[str, str]  # the hashes of the use case's own files
     environment: Environment
     partitions: Mapping[str, str]  # the hash of the bytes of each raw partition; one that is gone is absent
     definition_hash: str
@@ -72,52 +75,69 @@ def judge(recorded: Provenance, digest: str, rebuilt: Rebuilt, tolerance: float 
     return Reproduction("different", rebuilt.difference, tolerance, causes, reasons)
 
 
+def unable(recorded: Provenance, rebuilt: Rebuilt, failure: str, tolerance: float = TOLERANCE) -> Reproduction:
+    """The verdict where the rebuild failed, with what is known of it without its result; ``failure``: what it said."""
+    causes = tuple(_causes(recorded, rebuilt)) or (Cause("code", f"the rebuild failed: {failure}"),)
+    reasons = (f"it could not be made again: {failure}", *(f"{cause.kind}: {cause.detail}" for cause in causes))
+    return Reproduction("different", None, tolerance, causes, reasons)
+
+
+def unreadable(recorded: Provenance, failure: str, tolerance: float = TOLERANCE) -> Reproduction:
+    """The verdict where the raw data of the revision cannot be read any more."""
+    detail = f"the raw data of revision {recorded.data_revision[:12]} cannot be read: {failure}"
+    return Reproduction("different", None, tolerance, (Cause("data", detail),), ("it could not be made again", detail))
+
+
 def _causes(recorded: Provenance, rebuilt: Rebuilt) -> Iterator[Cause]:
     """What is not as it was, each kind at most once."""
-    if detail := "; ".join(_code(recorded, rebuilt)):
-        yield Cause("code", detail)
-    if detail := "; ".join(_data(recorded, rebuilt)):
-        yield Cause("data", detail)
-    if detail := "; ".join(_environment(recorded.environment, rebuilt.environment)):
-        yield Cause("dependency", detail)
+    code, environment = _code(recorded, rebuilt), _environment(recorded.environment, rebuilt.environment)
+    data = _data(recorded, rebuilt)
+    if not (code or environment or data) and rebuilt.training_set != recorded.training_set:
+        then, now = recorded.training_set[:12], rebuilt.training_set[:12]
+        data = [f"equal raw data gave the training set {then}, and now {now}"]
+    found: dict[Kind, list[str]] = {"code": code, "data": data, "dependency": environment}
+    yield from (Cause(kind, "; ".join(details)) for kind, details in found.items() if details)
     if rebuilt.spread > 0.0:
         yield Cause("nondeterminism", _restless(rebuilt))
 
 
-def _code(recorded: Provenance, rebuilt: Rebuilt) -> Iterator[str]:
+def _code(recorded: Provenance, rebuilt: Rebuilt) -> list[str]:
+    found = []
     if recorded.code.commit == UNKNOWN:
-        yield "the version was trained outside a checkout, so its code is not known"
+        found.append("the version was trained outside a checkout, so its code is not known")
     elif recorded.code.changes:
-        yield f"the version was trained with changes that were not committed on top of {recorded.code.commit[:12]}"
+        found.append(
+            f"the version was trained with changes that were not committed on top of {recorded.code.commit[:12]}"
+        )
     elif rebuilt.commit != recorded.code.commit:
-        yield f"rebuilt with commit {rebuilt.commit[:12]} instead of {recorded.code.commit[:12]}, which is not there"
+        found.append(
+            f"rebuilt with commit {rebuilt.commit[:12]} instead of {recorded.code.commit[:12]}, which is not there"
+        )
+    if recorded.files:  # older versions did not keep them
+        names = sorted({*recorded.files, *rebuilt.files})
+        if other := [name for name in names if recorded.files.get(name) != rebuilt.files.get(name)]:
+            found.append(f"of the use case {', '.join(other)} {'is' if len(other) == 1 else 'are'} not as then")
     if rebuilt.definition_hash != recorded.definition_hash:
-        yield f"features defined by {rebuilt.definition_hash[:12]} instead of {recorded.definition_hash[:12]}"
+        found.append(f"features defined by {rebuilt.definition_hash[:12]} instead of {recorded.definition_hash[:12]}")
+    return found
 
 
-def _data(recorded: Provenance, rebuilt: Rebuilt) -> Iterator[str]:
+def _data(recorded: Provenance, rebuilt: Rebuilt) -> list[str]:
     then = {key: partition.content for key, partition in recorded.partitions.items()}
     gone = sorted(then.keys() - rebuilt.partitions.keys())
     other = sorted(key for key, content in rebuilt.partitions.items() if key in then and then[key] != content)
-    if gone:
-        yield f"{len(gone)} raw partitions are gone, {gone[0]} first"
-    if other:
-        yield f"{len(other)} raw partitions hold other bytes, {other[0]} first"
-    explained = gone or other or rebuilt.definition_hash != recorded.definition_hash
-    if not explained and rebuilt.training_set != recorded.training_set:
-        yield f"equal raw data gave the training set {recorded.training_set[:12]}, and now {rebuilt.training_set[:12]}"
+    return [
+        f"{len(keys)} raw partitions {what}, {keys[0]} first"
+        for keys, what in ((gone, "are gone"), (other, "hold other bytes"))
+        if keys
+    ]
 
 
-def _environment(then: Environment, now: Environment) -> Iterator[str]:
-    for name in sorted({*then.libraries, *now.libraries}):
-        old, new = then.libraries.get(name, "none"), now.libraries.get(name, "none")
-        if old != new:
-            yield f"{name} {new} instead of {old}"
-    for what in ("python", "machine", "threads"):
-        if getattr(then, what) != getattr(now, what):
-            yield f"{what} {getattr(now, what) or 'unset'} instead of {getattr(then, what) or 'unset'}"
-    if then.lock != now.lock:
-        yield f"the lock {now.lock[:12]} instead of {then.lock[:12]}"
+def _environment(then: Environment, now: Environment) -> list[str]:
+    pairs = {name: (version, now.libraries.get(name, "none")) for name, version in sorted(then.libraries.items())}
+    pairs |= {what: (getattr(then, what) or "unset", getattr(now, what) or "unset") for what in MACHINE}
+    pairs["the lock"] = then.lock[:12], now.lock[:12]
+    return [f"{what} {new} instead of {old}" for what, (old, new) in pairs.items() if old != new]
 
 
 def _restless(rebuilt: Rebuilt) -> str:

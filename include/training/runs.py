@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from include.registry import models
 
 ORIGIN_TAG: Final = "evergreen.origin"
 PARENT_TAG: Final = "mlflow.parentRunId"
+FAILURE_TAG: Final = "failure"
+LONGEST = 1000  # characters of a failure that are kept
 
 
 def close_earlier(experiment: str, origin: str) -> str | None:
@@ -21,6 +25,20 @@ def close_earlier(experiment: str, origin: str) -> str | None:
             for nested in _runs(experiment, PARENT_TAG, run.info.run_id):
                 _close(nested)
     return finished
+
+
+@contextmanager
+def attempt(name: str, origin: str) -> Iterator[str]:
+    """A run for one try, by its id; where the block raises it is FAILED and its tag ``failure`` says why."""
+    import mlflow
+
+    with mlflow.start_run(run_name=name, tags={ORIGIN_TAG: origin}) as run:
+        try:
+            yield str(run.info.run_id)
+        except Exception as error:
+            with suppress(mlflow.MlflowException):  # what failed may be MLflow itself
+                mlflow.set_tag(FAILURE_TAG, f"{type(error).__name__}: {error}"[:LONGEST])
+            raise
 
 
 def log_trial(metric: str, number: int, params: dict[str, Any], value: float | None, state: str) -> None:

@@ -13,31 +13,28 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from include.contract.metrics import METRICS
-from include.contract.use_case import Choices, Range, SearchConfig, UseCase
+from include.contract.use_case import SearchConfig, UseCase
 from include.registry.artifacts import predict
 from include.training.fitting import Build, Examples, FitError, fit_unchecked
 from include.training.folds import Fold
+from include.training.space import Domain, holds, suggest
+from include.training.trials import ERROR, PARAMS, OnTrial, Teller, best_of, value_of
 
 if TYPE_CHECKING:
     import optuna
 
 log = logging.getLogger(__name__)
 
-State = Literal["complete", "pruned", "failed"]
-OnTrial = Callable[[int, dict[str, Any], float | None, State], None]
-
 GIVEN: Final = "given"  # marks the trial of the parameters as configured
-PARAMS: Final = "params"  # all parameters of a trial, the fixed ones too
-ERROR: Final = "error"
 QUESTION: Final = "question"
 STARTED: Final = "started"
 WAIT = 60.0  # seconds for another writer of the file
@@ -63,7 +60,7 @@ class _Objective:
     build: Build
     config: SearchConfig
     params: dict[str, Any]
-    space: dict[str, Range | Choices]
+    space: dict[str, Domain]
     metric: str
     examples: Examples
     folds: Sequence[Fold]
@@ -73,7 +70,7 @@ class _Objective:
 
         given = bool(trial.user_attrs.get(GIVEN))
         names = [name for name in self.space if not given or name in self.configured]
-        params = self.params | {name: _suggest(trial, name, self.space[name]) for name in names}
+        params = self.params | {name: suggest(trial, name, self.space[name]) for name in names}
         trial.set_user_attr(PARAMS, params)
         values: list[float] = []
         try:
@@ -103,7 +100,7 @@ class _Objective:
     def configured(self) -> dict[str, Any]:
         """The configured values of the space that lie in it; the first trial takes the others as they are."""
         configured = {name: self.params[name] for name in self.space if name in self.params}
-        return {name: value for name, value in configured.items() if _holds(self.space[name], value)}
+        return {name: value for name, value in configured.items() if holds(self.space[name], value)}
 
     @property
     def question(self) -> str:
@@ -140,7 +137,7 @@ def search(
     objective = _Objective(build, settings, params, space, config.gate.champion.metric, examples, folds)
     budget = settings.trials if space else 1
     with _opened(objective, storage, study, config.training.seed) as opened:
-        teller = _Teller(objective.metric, budget, on_trial)
+        teller = Teller(objective.metric, budget, on_trial)
         for trial in opened.trials:
             teller.tell(trial)
         if _enqueue_given(opened, objective.configured):  # whatever the time: there must be something to compare with
@@ -157,11 +154,11 @@ def search(
 
 
 def _found(trials: Sequence[optuna.trial.FrozenTrial], objective: _Objective, reason: str) -> Found:
-    best = _best(objective.metric, trials)
+    best = best_of(objective.metric, trials)
     if best is None:
         cause = next((trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs), "they were cut off")
         raise SearchError(f"all {len(trials)} trials of the search failed; the first: {cause}")
-    found = Found(best.user_attrs[PARAMS], _value(best), best.number + 1, len(trials), reason)
+    found = Found(best.user_attrs[PARAMS], value_of(best), best.number + 1, len(trials), reason)
     log.info("search ended: %s; best %.4g (trial %d): %s", reason, found.value, found.number, found.params)
     return found
 
@@ -222,64 +219,3 @@ def _enqueue_given(study: optuna.Study, configured: dict[str, Any]) -> bool:
         return False
     study.enqueue_trial(configured, user_attrs={GIVEN: True})
     return True
-
-
-@dataclass
-class _Teller:
-    """Tells a trial that has ended to the log and to the caller."""
-
-    metric: str
-    budget: int
-    on_trial: OnTrial | None
-    ended: list[optuna.trial.FrozenTrial] = field(default_factory=list)
-
-    def __call__(self, _: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        self.tell(trial)
-        best = _best(self.metric, self.ended)
-        known = "none yet" if best is None else f"{_value(best):.4g} (trial {best.number + 1})"
-        outcome = trial.user_attrs.get(ERROR) or f"{_value(trial):.4g}"
-        pruned = f", given up after {len(trial.intermediate_values)} folds" if _state(trial) == "pruned" else ""
-        log.info("trial %d of %d: %s%s, best %s", trial.number + 1, self.budget, outcome, pruned, known)
-
-    def tell(self, trial: optuna.trial.FrozenTrial) -> None:
-        if not trial.state.is_finished():
-            return
-        self.ended.append(trial)
-        if self.on_trial is not None:
-            params = trial.user_attrs.get(PARAMS, trial.params)
-            self.on_trial(trial.number + 1, params, trial.value, _state(trial))
-
-
-def _best(metric: str, trials: Sequence[optuna.trial.FrozenTrial]) -> optuna.trial.FrozenTrial | None:
-    """The best complete trial, of equal ones the earliest."""
-    complete = [trial for trial in trials if _state(trial) == "complete"]
-    return min(complete, key=lambda trial: (METRICS[metric].loss(_value(trial)), trial.number), default=None)
-
-
-def _state(trial: optuna.trial.FrozenTrial) -> State:
-    states: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "pruned"}
-    return states.get(trial.state.name, "failed")
-
-
-def _value(trial: optuna.trial.FrozenTrial) -> float:
-    return math.nan if trial.value is None else trial.value
-
-
-def _suggest(trial: optuna.Trial, name: str, domain: Range | Choices) -> Any:
-    if isinstance(domain, Choices):
-        return trial.suggest_categorical(name, domain.choices)
-    low, high, step = domain.low, domain.high, domain.step
-    if isinstance(low, int) and isinstance(high, int) and isinstance(step, int | None):
-        return trial.suggest_int(name, low, high, step=step or 1, log=domain.log)
-    return trial.suggest_float(name, low, high, step=step, log=domain.log)
-
-
-def _holds(domain: Range | Choices, value: Any) -> bool:
-    """Whether the search could suggest the value."""
-    if isinstance(domain, Choices):
-        return value in domain.choices
-    if isinstance(value, bool) or not isinstance(value, int | float) or not domain.low <= value <= domain.high:
-        return False
-    whole = all(isinstance(number, int | None) for number in (domain.low, domain.high, domain.step))
-    step = domain.step or (1 if whole else None)
-    return step is None or math.isclose((value - domain.low) / step, round((value - domain.low) / step), abs_tol=1e-9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
@@ -12,8 +13,10 @@ import polars as pl
 
 from include.contract.loading import Folder
 from include.contract.use_case import parse_duration
+from include.files import replacing
 from include.ingestion import versions
 from include.registry import models
+from include.registry.runs import logged_file
 from include.settings import get_settings
 from include.training import candidate, recording, runs, training_set
 from include.training.assessment import assess
@@ -77,19 +80,19 @@ def fit(
     mlflow.set_experiment(name)
     if (finished := runs.close_earlier(name, origin)) is not None:
         return finished
-    lesson = Lesson.of(use_case, prepared)
-    with mlflow.start_run(run_name=f"{name} until {prepared.last}", tags={runs.ORIGIN_TAG: origin}) as run:
+    with runs.attempt(f"{name} until {prepared.last}", origin) as run_id:
+        lesson = Lesson.of(use_case, prepared)
         study = f"{origin}:{prepared.content_hash[:12]}"
         params, chosen = _choose(use_case, lesson, overrides, study if search else "")
         learned = candidate.learn(use_case, lesson, params)
         log.info(
             "fitted %s on %d rows in %.1f s", type(learned.model).__name__, len(lesson.examples), learned.fitted.seconds
         )
-        provenance = Provenance.of(name, prepared, params, origin=origin, reason=reason)
+        provenance = Provenance.of(use_case, prepared, params, origin=origin, reason=reason)
         logged = models.log_model(
             learned.model,
             lesson.examples.frame,
-            run_id=run.info.run_id,
+            run_id=run_id,
             task=learned.task,
             features=learned.features,
             threshold=use_case.config.serving.threshold,
@@ -101,7 +104,7 @@ def fit(
         mlflow.set_tags({**_identity(prepared), "code_revision": str(provenance.code)})
         mlflow.set_tags({"reason": reason, "digest": logged.digest, "chosen": chosen})
         recording.log_run(use_case, recording.Run(prepared, provenance, learned, scored, assessment, explainer, chosen))
-    return str(run.info.run_id)
+    return run_id
 
 
 def _choose(use_case: Folder, lesson: Lesson, overrides: Mapping[str, Any], study: str) -> tuple[dict[str, Any], str]:
@@ -131,15 +134,27 @@ def _scored(learned: Learned, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def register(use_case: Folder, mlflow_run_id: str) -> models.ModelVersion:
-    """Register the run's model as a candidate."""
+    """Register the run's model as a candidate; ``ValueError`` where the run did not finish."""
     import mlflow
 
     run = mlflow.MlflowClient(models.tracking_uri()).get_run(mlflow_run_id)
+    if run.info.status != "FINISHED":
+        raise ValueError(
+            f"{use_case.config.name}: run {mlflow_run_id} is {run.info.status}, and only a finished one is registered; "
+            f"run {use_case.config.name}.train again"
+        )
     kept = ("data_revision", "definition_hash", "training_set", "code_revision", "first", "last", "as_of", "reason")
     tags = {name: run.data.tags[name] for name in kept}
     version = models.register(mlflow_run_id, use_case.config.name, MODEL, tags)
+    _keep_card(version)
     models.set_alias(use_case.config.name, models.CANDIDATE, version.version)
     return version
+
+
+def _keep_card(version: models.ModelVersion) -> None:
+    """The card as a file, for pages that ask no server."""
+    with replacing(get_settings().cards / version.use_case / f"{version.version}.html") as temporary:
+        shutil.copyfile(logged_file(version, recording.CARD_FILES[1]), temporary)
 
 
 def _identity(prepared: TrainingSet) -> dict[str, str]:

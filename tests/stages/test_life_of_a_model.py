@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import mlflow
 import polars as pl
 import pytest
 
@@ -25,6 +27,8 @@ from include.registry import models
 from include.serving import batch, prediction_log
 from include.settings import get_settings
 from include.training import train
+from include.training.assessment import Assessment
+from include.training.provenance import Provenance
 
 USE_CASES = Path(__file__).parents[1] / "use_cases"
 BOOTSTRAP = "2013-01-07/2013-03-04"
@@ -166,6 +170,48 @@ def test_a_version_tells_what_it_comes_from(living: Folder) -> None:
     assert version.tags["definition_hash"] == store.definition_hash(living)
     assert len(version.tags["training_set"]) == 64
     assert version.digest
+
+
+def test_a_run_keeps_in_mlflow_what_a_person_asks_for(living: Folder, tmp_path: Path) -> None:
+    version = models.get(living.config.name, 1)
+    run = mlflow.MlflowClient().get_run(version.run_id)
+    logged = run.data.metrics
+    for split in ("train", "test", "constant", "linear"):
+        assert logged[f"{split}.mae.low"] <= logged[f"{split}.mae"] <= logged[f"{split}.mae.high"]
+    assert {
+        "gain.over_constant",
+        "gain.over_linear",
+        "slice.season.winter.mae",
+        "fit.seconds",
+        "fit.peak_mib",
+    } <= logged.keys()
+    assert run.data.params["alpha"] == "1.0"
+    (dataset,) = run.inputs.dataset_inputs
+    assert dataset.dataset.digest == version.tags["training_set"][:32]
+
+    folder = Path(mlflow.artifacts.download_artifacts(run_id=version.run_id, dst_path=str(tmp_path)))
+    assert "Temperature at the airport in a day" in (folder / "model_card.md").read_text(encoding="utf-8")
+    assert (folder / "model_card.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    pictures = list((folder / "curves").glob("*.svg"))
+    assert pictures and all(b"<svg" in picture.read_bytes() for picture in pictures)
+    lock = (folder / "environment" / "requirements.txt").read_bytes()
+    kept = Provenance.from_dict(read_json(folder / "provenance.json"))
+    assert kept.environment.lock == hashlib.sha256(lock).hexdigest()
+    assert (kept.data_revision, kept.training_set) == (version.data_revision, version.tags["training_set"])
+    assert set(kept.files) >= {"features.py", "model.py", "use_case.yaml"}
+    assessment = Assessment.from_dict(read_json(folder / "evaluation" / "assessment.json"))
+    assert assessment.splits["test"].values["mae"] == pytest.approx(logged["test.mae"])
+    for example in read_json(folder / "evaluation" / "explanations.json")["examples"]:
+        effects = [each["effect"] for each in example["contributions"]]
+        assert example["base"] + sum(effects) == pytest.approx(example["prediction"])
+
+
+def test_a_model_says_what_it_takes_and_what_it_answers(living: Folder) -> None:
+    version = models.get(living.config.name, 1)
+    model = mlflow.models.get_model_info(f"models:/{living.config.name}/{version.version}")
+    assert tuple(model.signature.inputs.input_names()) == version.features
+    assert model.signature.outputs is not None
+    assert model.saved_input_example_info is not None
 
 
 def test_equal_inputs_give_a_model_of_equal_digest(living: Folder) -> None:

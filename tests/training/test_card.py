@@ -14,8 +14,9 @@ from markdown_it import MarkdownIt
 from include.contract.loading import load_use_case
 from include.features.compute import LABEL
 from include.training.card import Card, markdown, page, plain
-from include.training.evaluate import BLOCK, PREDICTION, by_slice, compare, constant, measure
+from include.training.evaluate import BLOCK, PREDICTION, compare, measure
 from include.training.importance import ColumnImportance, Importance
+from include.training.slices import by_slice
 
 USE_CASE = load_use_case("flight_delay").config
 HOSTILE = (
@@ -31,7 +32,7 @@ def card(**changes):
     rows = pl.DataFrame(
         {"airline": ["AA"] * 500 + ["B6"] * 450 + ["tiny"] * 50, LABEL: labels, PREDICTION: predictions, BLOCK: blocks}
     ).with_columns(pl.when(pl.col("airline") == "B6").then(0.9).otherwise(pl.col(PREDICTION)).alias(PREDICTION))
-    rate = constant(labels, len(labels))
+    rate = np.full(len(labels), labels.mean())
     gain = compare("classification", "log_loss", labels, predictions, rate, blocks, name="the rate")
     found = Card.of(
         USE_CASE,

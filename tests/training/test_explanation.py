@@ -28,7 +28,8 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from include.registry.artifacts import predict
 from include.registry.model_input import features_of, to_model_input
-from include.training.explanation import Explainer, Explanation, Game
+from include.training.explanation import Explainer, Explanation
+from include.training.shapley import Game
 from include.use_cases.flight_delay import model as flight_delay
 from tests.model_store import constant
 

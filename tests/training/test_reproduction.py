@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from include.training.provenance import UNKNOWN, Code, Environment, Partition, Provenance
-from include.training.reproduction import TOLERANCE, Rebuilt, Reproduction, judge
+from include.training.reproduction import TOLERANCE, Rebuilt, Reproduction, judge, unable, unreadable
 from include.training.training_set import Plan
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 HERE = Environment("3.11.7", "x86_64", "1", "lock", {"scikit-learn": "1.9.1", "numpy": "2.4.6"})
+FILES = {"features.py": "f1", "model.py": "f2", "use_case.yaml": "f3"}
 RECORDED = Provenance(
     use_case="trips",
     code=Code(COMMIT, ""),
@@ -28,8 +29,9 @@ RECORDED = Provenance(
     params={"seed": 1},
     origin="test",
     reason="test",
+    files=FILES,
 )
-SAME = Rebuilt(COMMIT, HERE, {"2013-01-01": "m1", "2013-01-02": "m2"}, "definitions", "rows", "digest", 0.0, 0.0)
+SAME = Rebuilt(COMMIT, FILES, HERE, {"2013-01-01": "m1", "2013-01-02": "m2"}, "definitions", "rows", "digest", 0.0, 0.0)
 
 
 def verdict(recorded: Provenance = RECORDED, **changes: Any) -> Reproduction:
@@ -67,6 +69,17 @@ def test_a_small_difference_is_within_tolerance() -> None:
             {"definition_hash": "redefined", "training_set": "others"},
             "code",
             "features defined by redefined instead of definitions",
+        ),
+        ({"files": {**FILES, "model.py": "edited"}}, "code", "of the use case model.py is not as then"),
+        (
+            {"files": {"features.py": "f1", "model.py": "edited", "new.py": "n"}},
+            "code",
+            "of the use case model.py, new.py, use_case.yaml are not as then",
+        ),
+        (
+            {"environment": replace(HERE, python="3.12.2"), "training_set": "others"},
+            "dependency",
+            "python 3.12.2 instead of 3.11.7",
         ),
         (
             {"environment": replace(HERE, libraries={**HERE.libraries, "scikit-learn": "1.8.0"})},
@@ -117,3 +130,24 @@ def test_what_differs_without_consequence_is_told_beside_an_identical_result() -
     found = verdict(environment=replace(HERE, lock="other"))
     assert found.outcome == "identical"
     assert kinds(found) == ["dependency"]
+
+
+def test_a_version_that_kept_no_hashes_of_its_files_is_not_held_against_them() -> None:
+    assert verdict(replace(RECORDED, files={}), difference=0.5, spread=0.5).reasons[1].startswith("nondeterminism")
+
+
+def test_a_rebuild_that_failed_is_different_by_what_is_known() -> None:
+    libraries = {**HERE.libraries, "numpy": "1.26.0"}
+    failed = replace(SAME, environment=replace(HERE, libraries=libraries), difference=None)
+    found = unable(RECORDED, failed, "TypeError: no such argument")
+    assert (found.outcome, kinds(found)) == ("different", ["dependency"])
+    assert found.reasons[0] == "it could not be made again: TypeError: no such argument"
+    found = unable(RECORDED, replace(SAME, difference=None), "KeyError: x")
+    assert found.causes[0].detail == "the rebuild failed: KeyError: x"
+    assert kinds(found) == ["code"]
+
+
+def test_raw_data_that_cannot_be_read_is_the_cause() -> None:
+    found = unreadable(RECORDED, "the remote is away")
+    assert (found.outcome, kinds(found)) == ("different", ["data"])
+    assert found.reasons[1] == "the raw data of revision rrrrrrrrrrrr cannot be read: the remote is away"

@@ -229,7 +229,7 @@ def test_predictions_that_are_no_numbers_fail_their_trial(tmp_path: Path) -> Non
 
 
 def test_each_trial_is_a_line_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="include.training.search"):
+    with caplog.at_level(logging.INFO, logger="include.training"):
         found = searched(tmp_path, config("regression", RIDGE, space=ALPHA, trials=3))
     assert [record.message.split(":")[0] for record in caplog.records][:3] == [f"trial {n} of 3" for n in (1, 2, 3)]
     assert f"best {found.value:.4g} (trial {found.number})" in caplog.records[2].message
