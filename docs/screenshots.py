@@ -63,6 +63,8 @@ def pages(settings: Settings) -> dict[str, str]:
         "dags": f"{airflow}/dags?tags={name}",
         "models": f"{airflow}/plugin/models",
         "data": f"{airflow}/evergreen/{name}/data/2013-02-12",
+        "features": f"{airflow}/evergreen/{name}/features",
+        "card": f"{airflow}/evergreen/{name}/cards/2",
         "grid": f"{airflow}/dags/{name}.promote",
         "report": reports[-1].as_uri(),
         "api": f"{settings.replicas[0]}/docs",
