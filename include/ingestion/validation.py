@@ -70,7 +70,7 @@ class Validation:
         return found
 
 
-class RefusedBatchError(Exception):
+class RefusedBatchError(ValueError):
     """A partition that is refused as a whole; the message names the checks and the ways on."""
 
     def __init__(self, use_case: str, validation: Validation) -> None:

@@ -13,14 +13,8 @@ TRAINING_POOL = "training"
 REGISTRY_POOL = "registry"
 # Wrong data, parameters and use cases will not mend themselves; the rest may: files, stores, servers.
 PERMANENT = RetryRule(
-    exception=[
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        UseCaseError,
-        "include.ingestion.validation.RefusedBatchError",
-    ],
+    # A name instead of a class is imported at every parse, with all that its module needs.
+    exception=[ValueError, TypeError, LookupError, AttributeError, UseCaseError],
     action=RetryAction.FAIL,
     reason="this will not mend itself",
 )

@@ -24,4 +24,7 @@ dags = {
     }
     for dag_id, dag in bag.dags.items()
 }
-print(json.dumps({"errors": dict(bag.import_errors), "dags": dags}))
+heavy = sorted(
+    {"dvc", "feast", "great_expectations", "mlflow", "optuna", "pandas", "polars", "sklearn"} & set(sys.modules)
+)
+print(json.dumps({"errors": dict(bag.import_errors), "dags": dags, "heavy": heavy}))

@@ -47,6 +47,11 @@ def test_every_use_case_has_a_dag_for_every_stage(bag: Found) -> None:
     assert set(bag["dags"]) == expected
 
 
+def test_parsing_imports_no_heavy_library(bag: Found) -> None:
+    """A file is parsed every half minute, and again before each of its tasks."""
+    assert bag["heavy"] == []
+
+
 def test_every_dag_tells_what_it_does_and_whose_it_is(bag: Found) -> None:
     for dag_id, dag in bag["dags"].items():
         use_case, stage = dag_id.split(".")
