@@ -19,7 +19,8 @@ from include.contract.loading import Folder
 from include.contract.partitions import Partition
 from include.features import store
 from include.features.compute import computed, view_file
-from include.features.online.rows import Row, RowStore, alive, encoder, key_of, microseconds
+from include.features.moments import microseconds
+from include.features.online.rows import Row, RowStore, alive, encoder, key_of
 from include.features.store import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.contract.use_case import UseCase
-from include.features.online.rows import Row, alive, key_of, microseconds
+from include.features.moments import microseconds
+from include.features.online.rows import Row, alive, key_of
 from include.serving.lookup import EntitiesNotFound, FeatureRow, Key, Known, Lookup, LookupFactory
 
 if TYPE_CHECKING:

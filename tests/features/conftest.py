@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from include.features.online.rows import RowStore
+from tests.features.offline_feature_store import Make, maker
 
 Open = Callable[[], RowStore]
 
@@ -24,3 +25,9 @@ def open_rows(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     url = request.getfixturevalue("redis_url")
     redis.Redis.from_url(url).flushall()
     return lambda: RedisRows(url)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Makes a real Feast store over Parquet files in a folder of its own."""
+    return maker(tmp_path)

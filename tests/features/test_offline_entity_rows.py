@@ -18,11 +18,6 @@ from feast.types import Float64, Int64
 from tests.features.offline_feature_store import BIG, CARRIER, DAY, TAIL, Make, at, history, maker, rows, values, view
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    return maker(tmp_path)
-
-
 class TestParquet:
     @pytest.mark.parametrize("times", ["naive", "New York", "text", "milliseconds", "dates"])
     def test_times_mean_what_they_mean_in_a_frame(self, make: Make, tmp_path: Path, times: str) -> None:

@@ -16,12 +16,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float32, Int64, String
 
 from include.features.offline.store import PolarsOfflineStore
-from tests.features.offline_feature_store import CARRIER, DAY, Make, at, history, maker, rows, values, view
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    return maker(tmp_path)
+from tests.features.offline_feature_store import CARRIER, DAY, Make, at, history, rows, values, view
 
 
 class TestHistory:

@@ -26,11 +26,6 @@ from tests.features.offline_feature_store import CARRIER, TAIL, Make, at, maker,
 TIME = pl.Datetime("us", "UTC")
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    return maker(tmp_path)
-
-
 def some_rows(random: np.random.Generator, count: int, nulls: float) -> pl.DataFrame:
     """Keys of several types, times with many ties, a creation that is often late, all with nulls."""
     event = random.integers(0, 50, count)

@@ -24,16 +24,10 @@ from tests.features.offline_feature_store import (
     Make,
     at,
     history,
-    maker,
     rows,
     values,
     view,
 )
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    return maker(tmp_path)
 
 
 class TestRequests:

@@ -18,17 +18,11 @@ from tests.features.offline_feature_store import (
     Make,
     at,
     history,
-    maker,
     online,
     rows,
     values,
     view,
 )
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    return maker(tmp_path)
 
 
 class TestPointInTime:

@@ -23,16 +23,10 @@ from tests.features.offline_feature_store import (
     BIG,
     Make,
     at,
-    maker,
     rows,
     values,
     view,
 )
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    return maker(tmp_path)
 
 
 class TestWriting:

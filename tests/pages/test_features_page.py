@@ -12,8 +12,9 @@ from fastapi.testclient import TestClient
 from include.contract.loading import Folder
 from include.features import catalogue, in_use
 from include.features.catalogue import Catalogue, Entity, Field, Service, View
+from include.features.moments import microseconds
 from include.features.online.opening import open_rows
-from include.features.online.rows import Row, encoder, key_of, microseconds
+from include.features.online.rows import Row, encoder, key_of
 from include.files import write_json
 from include.monitoring import parity
 from include.monitoring.parity import Example, FeatureParity, Parity

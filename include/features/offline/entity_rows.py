@@ -21,9 +21,10 @@ from feast.infra.offline_stores.offline_utils import (
 )
 from feast.utils import compute_non_entity_date_range
 
+from include.features.moments import microseconds
 from include.features.offline import parquet_source
 from include.features.offline.columns import join_keys, source_column
-from include.features.offline.instants import Unit, microseconds, require_columns, utc, within
+from include.features.offline.instants import Unit, require_columns, utc, within
 from include.features.offline.key_values import common_type
 from include.features.offline.retrieval_job import with_nullable_types
 

@@ -6,14 +6,12 @@ zones, units and sub-microsecond times all compare exactly. Times without a zone
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import polars as pl
 
 Unit = Literal["us", "ns"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INT64_MAX = 2**63 - 1
 _PER_UNIT = {("ms", "us"): 1_000, ("ms", "ns"): 1_000_000, ("us", "ns"): 1_000}
 
@@ -23,12 +21,6 @@ def require_columns(name: str, schema: pl.Schema, wanted: list[str]) -> None:
     missing = [column for column in dict.fromkeys(wanted) if column not in schema]
     if missing:
         raise ValueError(f"{name}: no column {', '.join(missing)}; there are {', '.join(schema)}")
-
-
-def microseconds(moment: datetime) -> int:
-    """Whole microseconds since the epoch."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
 
 
 def utc(name: str, column: str, dtype: pl.DataType) -> pl.Expr:

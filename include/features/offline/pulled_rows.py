@@ -10,8 +10,9 @@ import pyarrow as pa
 from feast.data_source import DataSource
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 
+from include.features.moments import microseconds
 from include.features.offline import parquet_source
-from include.features.offline.instants import microseconds, require_columns, within
+from include.features.offline.instants import require_columns, within
 from include.features.offline.retrieval_job import with_nullable_types
 
 

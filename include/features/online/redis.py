@@ -14,7 +14,8 @@ from typing import Any
 import redis
 from typing_extensions import override
 
-from include.features.online.rows import EPOCH, MICROSECOND, Row, RowStore, Written, microseconds
+from include.features.moments import EPOCH, MICROSECOND, microseconds
+from include.features.online.rows import Row, RowStore, Written
 
 AT_ONCE = 1000  # rows a script takes: Redis serves nobody else meanwhile, some milliseconds
 TIMES = struct.Struct(">qq")

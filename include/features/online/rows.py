@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
+from include.features.moments import EPOCH, MICROSECOND
+
 UNKNOWN = -(2**63)  # a created time that is not known loses to any that is
 KEEP = timedelta(days=7)  # so long an expired row stays, for a look at what was served before a pause
 PUSHED = ""  # the source of rows that no partition holds
@@ -75,11 +75,6 @@ class RowStore(Protocol):
     def drop(self, view: str) -> None:
         """Remove the view with all its rows."""
         ...
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since the epoch; a time without a zone is UTC."""
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
 
 
 def key_of(values: Sequence[Any]) -> bytes:

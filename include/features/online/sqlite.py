@@ -11,7 +11,8 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from include.features.online.rows import EPOCH, MICROSECOND, Row, RowStore, Written, microseconds
+from include.features.moments import EPOCH, MICROSECOND, microseconds
+from include.features.online.rows import Row, RowStore, Written
 
 WAIT = 60.0  # seconds that a writer waits for another
 AT_ONCE = 10_000  # a statement takes 32,766 parameters, and a transaction should leave room for others

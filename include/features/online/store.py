@@ -29,7 +29,8 @@ from feast.type_map import feast_value_type_to_python_type, python_values_to_pro
 from pydantic import StrictStr
 from typing_extensions import override
 
-from include.features.online.rows import KEEP, PUSHED, UNKNOWN, Row, RowStore, alive, encoder, key_of, microseconds
+from include.features.moments import microseconds
+from include.features.online.rows import KEEP, PUSHED, UNKNOWN, Row, RowStore, alive, encoder, key_of
 
 
 class PointInTimeOnlineStore(OnlineStore):  # type: ignore[misc]

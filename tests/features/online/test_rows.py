@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.features.online.rows import PUSHED, UNKNOWN, Row, RowStore, alive, encoder, key_of, microseconds
+from include.features.moments import microseconds
+from include.features.online.rows import PUSHED, UNKNOWN, Row, RowStore, alive, encoder, key_of
 
 Open = Callable[[], RowStore]
 VIEW = "test:carriers"
