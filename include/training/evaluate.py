@@ -21,7 +21,6 @@ from include.resampling import Sample, Vector, bounds, draw, limited, statistic
 from include.training.reliability import Calibration, calibration
 
 PREDICTION = "prediction"
-BLOCK = "block"
 CONFIDENCE = 0.9
 RESAMPLES = 2000
 

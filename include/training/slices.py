@@ -11,7 +11,8 @@ from include.contract.metrics import METRICS
 from include.contract.use_case import Task
 from include.features.compute import LABEL
 from include.records import Record
-from include.training.evaluate import BLOCK, CONFIDENCE, PREDICTION, Evaluation, measure
+from include.training.evaluate import CONFIDENCE, PREDICTION, Evaluation, measure
+from include.training.training_set import BLOCK
 
 SMALLEST_SLICE = 50
 MOST_SLICES = 50  # values of one column, the largest; a column of many values is no grouping that a person reads

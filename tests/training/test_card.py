@@ -14,9 +14,10 @@ from markdown_it import MarkdownIt
 from include.contract.loading import load_use_case
 from include.features.compute import LABEL
 from include.training.card import Card, markdown, page, plain
-from include.training.evaluate import BLOCK, PREDICTION, compare, measure
+from include.training.evaluate import PREDICTION, compare, measure
 from include.training.importance import ColumnImportance, Importance
 from include.training.slices import by_slice
+from include.training.training_set import BLOCK
 
 USE_CASE = load_use_case("flight_delay").config
 HOSTILE = (

@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 
 from include.contract.metrics import METRICS
-from include.training import training_set
-from include.training.evaluate import (
-    BLOCK,
-    Evaluation,
-    Gain,
-    compare,
-    measure,
-)
+from include.training.evaluate import Evaluation, Gain, compare, measure
 from tests.training.labelled import classified
 
 
@@ -133,7 +126,3 @@ def test_a_comparison_that_is_not_defined_is_refused():
         compare("classification", "roc_auc", [0, 0], [0.1, 0.2], [0.1, 0.2], [0, 1], name="x")
     with pytest.raises(ValueError, match="not finite"):
         compare("regression", "mae", [0, float("nan")], [0.1, 0.2], [0.1, 0.2], [0, 1], name="x")
-
-
-def test_blocks_are_those_of_the_training_set():
-    assert BLOCK == training_set.BLOCK

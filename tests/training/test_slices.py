@@ -5,8 +5,9 @@ import polars as pl
 
 from include.contract.metrics import METRICS
 from include.features.compute import LABEL
-from include.training.evaluate import BLOCK, PREDICTION
+from include.training.evaluate import PREDICTION
 from include.training.slices import MOST_SLICES, SMALLEST_SLICE, Sliced, by_slice
+from include.training.training_set import BLOCK
 from tests.training.labelled import classified
 
 
