@@ -6,34 +6,19 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from include.contract.gate import GateConfig
 from include.contract.partitions import Cadence, Calendar
+from include.contract.schema import Duration, Strict
 
 Task = Literal["classification", "regression"]
 
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-def parse_duration(value: object) -> object:
-    """``90m``, ``12h``, ``2d``, ``8w`` as a timedelta; other values are left to the schema."""
-    if isinstance(value, str) and value[:-1].isdigit() and value[-1:] in UNITS:
-        return timedelta(**{UNITS[value[-1]]: int(value[:-1])})
-    if isinstance(value, timedelta):
-        return value
-    raise ValueError("expected a number with a unit: m, h, d or w, e.g. 12h or 2d")
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 ChangeKind = Literal[
     "new table", "gone table", "new column", "gone column", "renamed column", "retyped column", "new category",
     "unit change",
 ]  # fmt: skip
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class EntityConfig(Strict):
@@ -124,37 +109,6 @@ class TrainingConfig(Strict):
         default="none", description="Classification: map scores to probabilities, learned on rolling-origin folds."
     )
     seed: int = 20130101
-
-
-class Limit(Strict):
-    """A bound on one metric."""
-
-    min: float | None = None
-    max: float | None = None
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Limit:
-        if self.min is None and self.max is None:
-            raise ValueError("a limit needs min or max")
-        return self
-
-
-class ChampionConfig(Strict):
-    """The paired comparison with the champion, over days."""
-
-    metric: str = Field(description="The loss or score on which the two are compared.")
-    margin: float = Field(
-        default=0.0, description="By how much the challenger must be better; negative: how much worse is tolerated."
-    )
-    confidence: float = Field(default=0.9, gt=0.5, lt=1)
-    resamples: int = Field(default=2000, ge=200)
-
-
-class GateConfig(Strict):
-    limits: dict[str, Limit] = Field(min_length=1, description="Absolute limits by metric, on the test stretch.")
-    champion: ChampionConfig
-    minimum_rows: int = Field(default=200, ge=1)
-    minimum_blocks: int = Field(default=7, ge=2, description="Days (partitions) the test stretch must hold.")
 
 
 class DriftConfig(Strict):

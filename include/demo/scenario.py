@@ -7,7 +7,7 @@ from typing import Self
 
 import yaml
 
-from include.contract.use_case import Strict
+from include.contract.schema import Strict
 
 FILE = "demo.yaml"
 

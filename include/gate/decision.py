@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from include.contract.use_case import ChampionConfig, GateConfig, Limit
+from include.contract.gate import ChampionConfig, GateConfig, Limit
+from include.gate.check import Check, Verdict
 from include.gate.comparison import Comparison
 from include.records import Record
 
@@ -23,28 +24,6 @@ class Evidence(Record):
     comparison: Comparison | None = None
     positives: int | None = None  # rows of the positive class; None: a regression
     same_digest: bool = False  # the candidate's model is, byte for byte, the champion's
-
-
-@dataclass(frozen=True)
-class Check(Record):
-    """One question of the gate and its answer."""
-
-    name: str
-    passed: bool
-    value: float | None
-    limit: float | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class Verdict(Record):
-    """The gate's answer. ``reasons`` are those of the failed checks, or of all checks where none failed."""
-
-    candidate: str
-    champion: str | None
-    approved: bool
-    checks: tuple[Check, ...]
-    reasons: tuple[str, ...]
 
 
 def judge(evidence: Evidence, config: GateConfig) -> Verdict:

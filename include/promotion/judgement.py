@@ -11,8 +11,9 @@ import polars as pl
 from include.contract.loading import Folder
 from include.contract.metrics import METRICS, evaluate
 from include.features.compute import LABEL
+from include.gate.check import Verdict
 from include.gate.comparison import Comparison, compare_paired
-from include.gate.decision import Evidence, Verdict, judge
+from include.gate.decision import Evidence, judge
 from include.promotion import decisions
 from include.registry import models
 from include.registry.runs import logged_file

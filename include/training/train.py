@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from include.contract.loading import Folder
-from include.contract.use_case import parse_duration
+from include.contract.schema import parse_duration
 from include.files import replacing
 from include.ingestion import versions
 from include.registry import models

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.contract.use_case import ChampionConfig, GateConfig, Limit
+from include.contract.gate import ChampionConfig, GateConfig, Limit
+from include.gate.check import Check, Verdict
 from include.gate.comparison import Comparison
-from include.gate.decision import Check, Evidence, Verdict, judge
+from include.gate.decision import Evidence, judge
 
 CONFIG = GateConfig(
     limits={"log_loss": Limit(max=0.6), "roc_auc": Limit(min=0.7)},
