@@ -1,10 +1,11 @@
-"""What the author of a use case writes beside ``use_case.yaml``: four modules with these functions.
+"""What the author of a use case writes beside ``use_case.yaml``: modules with these functions.
 
 ``source.py``               ``read(partition)``
 ``features.py``             ``views(window)`` and ``labels(window)``
 ``feature_definitions.py``  Feast entities, feature views and the feature service of the use case's name
 ``expectations.py``         ``suites(batch)``
 ``model.py``                ``build(params)``, and ``weights(rows)`` where some rows count more than others
+``behaviours.py``           optional: ``behaviours(rows)``, what must hold of any model of the use case
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
     from sklearn.base import BaseEstimator
 
+    from include.contract.behaviours import Behaviour
     from include.contract.partitions import Partition
     from include.ingestion.profile import TableProfile
 
@@ -99,5 +101,15 @@ class Model(Protocol):
         A module may also have ``weights(rows: pl.DataFrame) -> Sequence[float]``: how much each row of the training set
         (join keys, ``event_timestamp``, the label and the features) counts, finite and not negative, not all 0. The
         estimator, or the last step of its pipeline, gets them as ``sample_weight``. Without it all rows count alike.
+        """
+        ...
+
+
+class Behaviours(Protocol):
+    def behaviours(self, rows: pl.DataFrame) -> Sequence[Behaviour]:
+        """The behaviour tests that a candidate must pass at the gate, at least one (``include.contract.behaviours``).
+
+        ``rows`` are some of the test stretch's, at most 2,000, with the columns that the model reads as the feature
+        store gives them: to make examples from, and to know their values and types.
         """
         ...

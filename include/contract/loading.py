@@ -12,7 +12,7 @@ from typing import cast
 import yaml
 from pydantic import ValidationError
 
-from include.contract.authoring import Expectations, Features, Model, Source
+from include.contract.authoring import Behaviours, Expectations, Features, Model, Source
 from include.contract.use_case import UseCase
 from include.settings import get_settings
 
@@ -45,6 +45,13 @@ class Folder:
     @property
     def model(self) -> Model:
         return cast(Model, self.module("model", "build"))
+
+    @property
+    def behaviours(self) -> Behaviours | None:
+        """None where the use case has no ``behaviours.py``."""
+        if not (self.path / "behaviours.py").is_file():
+            return None
+        return cast(Behaviours, self.module("behaviours", "behaviours"))
 
     def module(self, name: str, *functions: str) -> ModuleType:
         """The folder's module ``name``, which must have these functions."""

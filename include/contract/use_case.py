@@ -197,7 +197,7 @@ class UseCase(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> UseCase:
-        from include.contract.metrics import METRICS
+        from include.contract.metrics import METRICS, why_no_limit
 
         if self.cadence == "hourly" and self.timezone != "UTC":
             raise ValueError("cadence: hourly partitions are counted in UTC, since a local hour can occur twice")
@@ -209,9 +209,16 @@ class UseCase(Strict):
             "gate.champion.metric": self.gate.champion.metric,
             "monitoring.quality.metric": self.monitoring.quality.metric,
         }
-        named |= {f"gate.limits.{name}": name for name in self.gate.limits}
         for key, metric in named.items():
             known = sorted(name for name, known in METRICS.items() if known.task == self.task)
             if metric not in known:
                 raise ValueError(f"{key}: {metric!r} is no metric of a {self.task}; expected one of {', '.join(known)}")
+        for name, limit in self.gate.limits.items():
+            if why := why_no_limit(name, self.task):
+                raise ValueError(f"gate.limits.{name}: {why}")
+            if name.startswith("neg_") and limit.max is not None and limit.max >= 0:
+                raise ValueError(
+                    f"gate.limits.{name}.max: {limit.max:g} limits nothing, since {name} is never above 0; "
+                    f"an error of at most {limit.max:g} is min: {-limit.max:g}"
+                )
         return self

@@ -10,12 +10,12 @@ import polars as pl
 from include.contract.metrics import METRICS
 from include.contract.use_case import Task
 from include.features.compute import LABEL
+from include.gate.slices import MOST_SLICES, by_value
 from include.records import Record
 from include.training.evaluate import CONFIDENCE, PREDICTION, Evaluation, measure
 from include.training.training_set import BLOCK
 
 SMALLEST_SLICE = 50
-MOST_SLICES = 50  # values of one column, the largest; a column of many values is no grouping that a person reads
 SLICE_RESAMPLES = 400  # there are many slices, and nothing is decided by one
 
 
@@ -61,9 +61,7 @@ def by_slice(
     """
     found = []
     for column in slices:
-        groups = [(value, part) for (value,), part in rows.group_by(column)]
-        groups.sort(key=lambda group: (-group[1].height, group[0] is None, str(group[0])))
-        large = [group for group in groups if group[1].height >= SMALLEST_SLICE][:MOST_SLICES]
+        large = [(value, rows[at]) for value, at in by_value(rows[column], SMALLEST_SLICE, MOST_SLICES)]
         measured = [
             Slice(
                 None if value is None else str(value),
@@ -80,5 +78,5 @@ def by_slice(
             for value, part in large
         ]
         other = rows.height - sum(part.height for _, part in large)
-        found.append(Sliced(column, tuple(measured), len(groups) - len(large), other))
+        found.append(Sliced(column, tuple(measured), rows[column].n_unique() - len(large), other))
     return tuple(found)

@@ -56,6 +56,17 @@ def test_durations_are_written_with_a_unit() -> None:
         (lambda c: c["gate"].update(limits={}), "gate.limits: Dictionary should have at least 1 item"),
         (lambda c: c["gate"]["limits"].update(rmse={}), "a limit needs min or max"),
         (lambda c: c["gate"]["limits"].update(roc_auc={"min": 0.5}), "gate.limits.roc_auc: 'roc_auc' is no metric"),
+        (
+            lambda c: c["gate"]["limits"].update(f1={"min": 0.5}),
+            "gate.limits.f1: 'f1' is no metric of a regression",
+        ),
+        (lambda c: c["gate"]["limits"].update(max_error={"min": -9}), "did you mean neg_max_error"),
+        (lambda c: c["gate"]["limits"].update(rand_score={"min": 0}), "it compares clusterings"),
+        (
+            lambda c: c["gate"]["limits"].update(neg_max_error={"max": 9}),
+            "gate.limits.neg_max_error.max: 9 limits nothing, since neg_max_error is never above 0",
+        ),
+        (lambda c: c["gate"]["champion"].update(metric="neg_max_error"), "expected one of mae, r2, rmse"),
         (lambda c: c["gate"]["champion"].update(confidence=1.5), "gate.champion.confidence"),
         (lambda c: c["monitoring"]["quality"].update(metric="accuracy"), "'accuracy' is no metric of a regression"),
         (lambda c: c.update(serving={"threshold": 0.5}), "a regression has none"),
@@ -70,6 +81,13 @@ def test_a_wrong_configuration_names_file_and_key(
         read_config(file)
     assert str(file) in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_a_limit_may_name_a_scorer_of_scikit_learn(
+    changed: Callable[[Callable[[dict[str, Any]], object]], Path],
+) -> None:
+    file = changed(lambda c: c["gate"]["limits"].update(neg_median_absolute_error={"min": -5.0}))
+    assert read_config(file).gate.limits["neg_median_absolute_error"].min == -5.0
 
 
 @pytest.mark.parametrize("content", ["a: [", "- a list", "", "\x00"])
@@ -106,6 +124,7 @@ def test_an_unknown_use_case_is_answered_with_the_known(home: Path) -> None:
         ("source", None, r"source\.py: missing; a use case needs it with read"),
         ("source", "X = 1\n", r"source\.py: has no function read\(\)"),
         ("features", "def views(window): ...\n", r"features\.py: has no function labels\(\)"),
+        ("behaviours", "X = 1\n", r"behaviours\.py: has no function behaviours\(\)"),
     ],
 )
 def test_a_missing_function_is_named(
@@ -118,3 +137,11 @@ def test_a_missing_function_is_named(
     found = discover_use_cases((folder.parent,)).found["station_temperature"]
     with pytest.raises(UseCaseError, match=said):
         _ = getattr(found, module)
+
+
+def test_behaviours_are_optional(changed: Callable[[Callable[[dict[str, Any]], object]], Path]) -> None:
+    folder = changed(lambda content: None).parent
+    found = discover_use_cases((folder.parent,)).found["station_temperature"]
+    assert callable(found.behaviours.behaviours)
+    (folder / "behaviours.py").unlink()
+    assert found.behaviours is None
