@@ -1,6 +1,6 @@
 # The only commands to remember. Each may be run again at any time; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo status logs profile plan test lint bench screenshots lock clean
+.PHONY: help setup setup-dev up down demo status logs profile history plan test lint bench screenshots lock clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python; do if "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo "$$p"; break; fi; done)
@@ -49,6 +49,9 @@ logs: setup  ## the last lines of every process
 
 profile: setup  ## propose expectations from data: USE_CASE=name, and FIRST=, LAST= where nothing is published yet
 	@$(VENV) -m include.ingestion.propose $(or $(USE_CASE),$(error name a use case: make profile USE_CASE=flight_delay)) $(if $(FIRST),--first $(FIRST)) $(if $(LAST),--last $(LAST))
+
+history: setup  ## which version was in production when, and why: USE_CASE=name, and ON=2026-11-21 for one day
+	@$(VENV) -m include.history $(or $(USE_CASE),$(error name a use case: make history USE_CASE=flight_delay)) $(if $(ON),--on '$(ON)')
 
 plan: setup  ## show what applying the feature definitions would change
 	@$(VENV) -m include.local plan

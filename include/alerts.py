@@ -15,13 +15,13 @@ from include.settings import get_settings
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["late data", "refused batch", "feature skew"]
+Kind = Literal["late data", "refused batch", "feature skew", "failed promotion"]
 State = Literal["open", "resolved"]
 
 
 @dataclass(frozen=True)
 class Alert(Record):
-    """One change of an alert. ``kind`` and ``key`` (a partition) name the alert within its use case."""
+    """One change of an alert. ``kind`` and ``key`` (a partition, a version) name the alert within its use case."""
 
     use_case: str
     kind: Kind
@@ -56,8 +56,8 @@ def _current(use_case: str) -> dict[tuple[str, str], Alert]:
     path = _file(use_case)
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    changes = [Alert.from_dict(json.loads(line)) for line in lines]
+    lines = path.read_bytes().split(b"\n")  # a message may hold what else splits lines
+    changes = [Alert.from_dict(json.loads(line)) for line in lines if line]
     return {(change.kind, change.key): change for change in changes}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -63,14 +64,47 @@ def read_json(path: Path) -> Any:
 
 def append_line(path: Path, content: Any) -> None:
     """Append one JSON line by a single write, so that writers beside each other tear no line, and sync it to disk."""
+    append_bytes(path, (json.dumps(content, ensure_ascii=False) + "\n").encode())
+
+
+def append_bytes(path: Path, content: bytes) -> None:
+    """Append by a single write and sync it to disk; ``OSError`` where not all of it was written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(content, ensure_ascii=False) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, line.encode())
+        written = os.write(descriptor, content)
+        if written != len(content):
+            raise OSError(f"{path}: only {written} of {len(content)} bytes were written")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lines_backwards(path: Path, block: int = 65536) -> Iterator[bytes]:
+    """What stands between the line breaks of a file, the last first, reading no more of it than is asked for.
+
+    The first is what follows the last line break: empty in a file whose last line is finished. No file, no lines.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as stream:
+        left, rest = stream.seek(0, os.SEEK_END), b""
+        while left:
+            step = min(block, left)
+            left -= step
+            stream.seek(left)
+            rest, *lines = (stream.read(step) + rest).split(b"\n")
+            yield from reversed(lines)
+        yield rest
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Keep other processes and threads that ask for it from a file, by a lock beside it; readers may share it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
 
 
 def link_tree(source: Path, target: Path) -> None:

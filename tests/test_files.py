@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from include.files import append_line, link_tree, read_json, remove_older, replacing, snapshot, write_json
+from include.files import (
+    append_bytes,
+    append_line,
+    lines_backwards,
+    link_tree,
+    locked,
+    read_json,
+    remove_older,
+    replacing,
+    snapshot,
+    write_json,
+)
 
 TIMES = 60
 
@@ -132,3 +146,50 @@ def test_a_linked_tree_shares_its_bytes(tmp_path: Path) -> None:
     put(tmp_path / "one", "text")
     link_tree(tmp_path / "one", tmp_path / "two")
     assert (tmp_path / "one" / "first").samefile(tmp_path / "two" / "first")
+
+
+@given(st.binary(max_size=200).map(lambda content: content.replace(b"\x00", b"\n")), st.integers(1, 50))
+def test_lines_backwards_are_the_lines_in_the_other_order(content: bytes, block: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log.jsonl"
+        path.write_bytes(content)
+        assert list(lines_backwards(path, block)) == content.split(b"\n")[::-1]
+
+
+def test_a_file_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
+    assert list(lines_backwards(tmp_path / "log.jsonl")) == []
+
+
+def test_the_end_of_a_file_is_read_without_the_rest(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(b"early\n" * 100_000 + b"last\n")
+    lines = lines_backwards(log, block=64)
+    assert [next(lines), next(lines)] == [b"", b"last"]
+    log.write_bytes(b"")
+    assert len(list(lines)) < 20  # those of the block that was read
+
+
+def test_what_was_not_all_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "write", lambda descriptor, content: len(content) - 1)
+    with pytest.raises(OSError, match="only 5 of 6 bytes were written"):
+        append_bytes(tmp_path / "log", b"line 1")
+
+
+def test_a_lock_is_one_writer_s_or_the_readers(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "log.jsonl"
+    seen: list[str] = []
+    ready = threading.Event()
+
+    def writer() -> None:
+        ready.set()
+        with locked(path):
+            seen.append("writer")
+
+    with locked(path, shared=True), locked(path, shared=True):
+        thread = threading.Thread(target=writer)
+        thread.start()
+        ready.wait()
+        thread.join(0.1)
+        seen.append("readers")
+    thread.join()
+    assert seen == ["readers", "writer"]

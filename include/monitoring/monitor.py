@@ -14,6 +14,8 @@ from include.features import compute
 from include.features.compute import INSTANT, LABEL
 from include.features.store import EVENT_TIMESTAMP
 from include.files import read_json
+from include.history import log as history
+from include.history.log import Decision
 from include.ingestion import versions
 from include.ingestion.batch import RECORD
 from include.monitoring import drift, policy, quality
@@ -21,7 +23,6 @@ from include.monitoring.drift import DriftReport, ReferenceProfile
 from include.monitoring.observation import Observation, keep
 from include.monitoring.policy import RetrainingDecision
 from include.monitoring.quality import Promise, Quality
-from include.promotion import decisions
 from include.registry import models
 from include.registry.runs import logged_file
 from include.serving import prediction_log
@@ -63,11 +64,7 @@ def observe(use_case: Folder, partitions: list[Partition], origin: str) -> Obser
             data_incident=landed > 0 and quarantined / landed > config.monitoring.incident,
         ),
         config.retraining,
-        [
-            RetrainingDecision.from_dict(each.details)
-            for each in decisions.read(config.name)
-            if each.kind == "retraining"
-        ],
+        [RetrainingDecision.from_dict(each.details) for each in history.read(config.name) if each.kind == "retraining"],
     )
     observation = Observation(
         use_case=config.name,
@@ -139,8 +136,8 @@ def _volume(use_case: Folder, partitions: list[Partition], revision: str) -> tup
 
 def _keep(use_case: Folder, observation: Observation, origin: str) -> None:
     name, decision = use_case.config.name, observation.decision
-    decisions.append(
-        decisions.Decision(
+    history.append(
+        Decision(
             use_case=name,
             kind="retraining",
             origin=origin,
@@ -148,6 +145,8 @@ def _keep(use_case: Folder, observation: Observation, origin: str) -> None:
             version=observation.model_version,
             previous=None,
             reasons=decision.reasons,
+            actor="monitor",
+            evidence=(decision.evidence_id,),
             details=decision.to_dict(),
         )
     )

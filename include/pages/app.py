@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from include.contract.loading import Folder, UseCaseError, discover_use_cases, load_use_case
 from include.ingestion import data_docs, versions
 from include.monitoring import observation
-from include.pages import data, features
+from include.pages import data, features, history
 from include.pages.overview import overview
 from include.settings import get_settings
 
@@ -53,6 +53,11 @@ def create_app(dependencies: Sequence[Any]) -> FastAPI:
     @app.get("/{use_case}/features", response_class=HTMLResponse)
     def catalogued(use_case: str) -> str:
         return pages.get_template("features.html.j2").render(page=features.page(_named(use_case)[0]))
+
+    @app.get("/{use_case}/history", response_class=HTMLResponse)
+    def decided(use_case: str, on: str = "", until: int | None = None) -> HTMLResponse:
+        page = history.page(_named(use_case)[0], on, until)
+        return HTMLResponse(pages.get_template("history.html.j2").render(page=page), 400 if page.error else 200)
 
     @app.get("/{use_case}/data", response_class=HTMLResponse)
     def days(use_case: str) -> str:

@@ -9,10 +9,11 @@ from include import alerts
 from include.alerts import Alert
 from include.contract.loading import Folder
 from include.files import read_json
+from include.history import log as history
+from include.history.chained_file import HistoryError
+from include.history.log import CHAMPIONS, Entry
 from include.monitoring import observation
 from include.monitoring.observation import Observation
-from include.promotion import decisions
-from include.promotion.decisions import CHAMPIONS, Decision
 from include.settings import get_settings
 
 
@@ -23,19 +24,20 @@ class Overview:
     name: str
     title: str
     owners: tuple[str, ...]
-    champion: Decision | None
+    champion: Entry | None
     last: Observation | None
     observations: tuple[Observation, ...]
-    decisions: tuple[Decision, ...]
+    decisions: tuple[Entry, ...]
     alerts: tuple[Alert, ...]
     cards: frozenset[int]
     reproductions: dict[int, str]
+    problem: str
 
 
 def overview(use_case: Folder, shown: int = 12) -> Overview:
     """Read from the log of decisions and the observations; nothing is asked of a server."""
     config = use_case.config
-    log = decisions.read(config.name)
+    log, problem = _decisions(config.name)
     seen = observation.history(config.name)[-shown:]
     promoted = [each for each in log if each.outcome in CHAMPIONS]
     return Overview(
@@ -52,7 +54,16 @@ def overview(use_case: Folder, shown: int = 12) -> Overview:
             version: read_json(path)["outcome"]
             for version, path in _versions(get_settings().reproductions / config.name).items()
         },
+        problem=problem,
     )
+
+
+def _decisions(use_case: str) -> tuple[list[Entry], str]:
+    """The decisions, or none and what keeps them from being read."""
+    try:
+        return history.read(use_case), ""
+    except HistoryError as error:
+        return [], str(error)
 
 
 def _versions(folder: Path) -> dict[int, Path]:

@@ -10,11 +10,11 @@ from fastapi.testclient import TestClient
 
 from include.contract.loading import Folder
 from include.files import write_json
+from include.history import log as history
+from include.history.log import Decision
 from include.ingestion import ingest, landing, versions
 from include.ingestion.validation import RefusedBatchError
 from include.pages.app import create_app
-from include.promotion import decisions
-from include.promotion.decisions import Decision
 from include.settings import get_settings
 
 
@@ -34,14 +34,14 @@ def test_without_a_model_it_says_what_to_do(client: TestClient) -> None:
 
 
 def test_a_champion_is_shown_with_the_decision_that_made_it(client: TestClient) -> None:
-    decisions.append(Decision("station_temperature", "promotion", "run", "promoted", 3, 2, ("it is better",)))
+    history.append(Decision("station_temperature", "promotion", "run", "promoted", 3, 2, ("it is better",)))
     page = client.get("/").text
     assert "version 3" in page
     assert "it is better" in page
 
 
 def test_the_card_and_the_reproduction_of_a_version_are_linked_from_its_decision(client: TestClient) -> None:
-    decisions.append(Decision("station_temperature", "promotion", "run", "promoted", 3, 2, ("it is better",)))
+    history.append(Decision("station_temperature", "promotion", "run", "promoted", 3, 2, ("it is better",)))
     assert "cards/3" not in client.get("/").text
     card = get_settings().cards / "station_temperature" / "3.html"
     card.parent.mkdir(parents=True)
@@ -59,7 +59,7 @@ def test_the_card_and_the_reproduction_of_a_version_are_linked_from_its_decision
 
 def test_hostile_text_stays_text(client: TestClient) -> None:
     hostile = "<script>alert('x')</script>"
-    decisions.append(Decision("station_temperature", "promotion", "run", "promoted", 1, None, (hostile,)))
+    history.append(Decision("station_temperature", "promotion", "run", "promoted", 1, None, (hostile,)))
     page = client.get("/").text
     assert hostile not in page
     assert "&lt;script&gt;" in page
