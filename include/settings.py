@@ -104,6 +104,16 @@ class Settings(BaseSettings):
         return self.home / "decisions"
 
     @property
+    def deployments(self) -> Path:
+        """The ledgers of what is in production."""
+        return self.home / "deployments"
+
+    @property
+    def evidence(self) -> Path:
+        """What decisions were made on, by use case and id."""
+        return self.home / "evidence"
+
+    @property
     def refused(self) -> Path:
         """Deliveries that were refused as a whole."""
         return self.home / "refused"
@@ -124,6 +134,9 @@ class Settings(BaseSettings):
     def cards(self) -> Path:
         """Model cards by use case and version."""
         return self.home / "cards"
+
+    def card(self, use_case: str, version: int) -> Path:
+        return self.cards / use_case / f"{version}.html"
 
     @property
     def reproductions(self) -> Path:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
 
 from include.contract.metrics import METRICS, Metric
-from include.resampling import Sample, bounds, draw, limited, probability_above, statistic
+from include.resampling import Sample, block_means, bounds, draw, limited, probability_above, statistic
 
 
 def drawn(sample, weights):
@@ -52,11 +53,36 @@ def test_bounds_are_wider_with_fewer_blocks():
     assert narrow == pytest.approx((-1.29, 1.29), abs=0.1)
 
 
+def test_bounds_of_equal_blocks_are_those_of_a_t_test_of_their_means():
+    sample = Sample.of(np.zeros(80), np.random.default_rng(0).normal(5, 1, 80), np.repeat(np.arange(8), 10))
+    mae = METRICS["mae"]
+    expected = ttest_1samp(block_means(mae, sample), 0).confidence_interval(0.8)  # two ends of 90 %
+    found = bounds(statistic(mae, sample)(draw(8, 50_000, 0)), 0.9, 8)
+    assert found == pytest.approx((expected.low, expected.high), abs=0.005)
+
+
 def test_the_probability_agrees_with_the_bound():
-    values = np.random.default_rng(0).normal(size=20_000)
+    values = np.random.default_rng(0).normal(size=2000)
     for confidence in (0.8, 0.9, 0.95):
-        low, _ = bounds(values, confidence, 8)
-        assert probability_above(values, low, 8) == pytest.approx(confidence, abs=0.005)
+        low, high = bounds(values, confidence, 8)
+        assert probability_above(values, low, 8) == pytest.approx(confidence)
+        assert probability_above(values, high, 8) == pytest.approx(1 - confidence)
+
+
+def test_values_without_spread_leave_nothing_to_be_unsure_of():
+    values = np.full(1000, 0.1)
+    assert bounds(values, 0.9, 8) == (0.1, 0.1)
+    assert [probability_above(values, limit, 8) for limit in (0.0, 0.1, 0.2)] == [1, 0, 0]
+
+
+def test_values_that_are_not_defined_are_left_out_unless_they_are_many():
+    values = np.random.default_rng(0).normal(size=1000)
+    some, many = np.append(values, [np.nan] * 50), np.append(values, [np.nan] * 200)
+    assert bounds(some, 0.9, 8) == bounds(values, 0.9, 8)
+    assert probability_above(some, 0.5, 8) == probability_above(values, 0.5, 8)
+    for refused in (lambda: bounds(many, 0.9, 8), lambda: probability_above(many, 0.5, 8)):
+        with pytest.raises(ValueError, match="defined in only 1000 of 1200 resamples"):
+            refused()
 
 
 def test_vectors_of_different_lengths_are_refused():

@@ -12,12 +12,13 @@ from typing import Any
 import httpx
 
 from include.contract.loading import Folder
+from include.deployment.replica import served_version
 from include.files import read_json
+from include.gate.check import GAIN
+from include.history import log as history
 from include.local.airflow_client import AirflowClient, AirflowError
 from include.local.airflow_records import Run
 from include.monitoring import observation
-from include.promotion import decisions
-from include.promotion.replica import served_version
 from include.settings import Settings
 
 SPAN_TIMEOUT = 600.0
@@ -97,13 +98,13 @@ class Tour:
     def promote(self, training: Run) -> dict[str, Any]:
         """Wait for the gate and, if it approves, for the promotion; the decision with its numbers."""
         run = self.follow("promote", training)
-        (verdict,) = [each for each in decisions.read(self.name) if each.kind == "gate" and each.origin == run.run_id]
+        (verdict,) = [each for each in history.read(self.name) if each.kind == "gate" and each.origin == run.run_id]
         entry = {
             "version": verdict.version,
             "champion_before": verdict.previous,
             "outcome": verdict.outcome,
             "reasons": list(verdict.reasons),
-            "comparison": verdict.details["checks"][-1] if verdict.previous else None,
+            "comparison": next((each for each in verdict.details["checks"] if each["name"] == GAIN), None),
             "run": run.run_id,
         }
         self.journal.gate.append(entry)

@@ -60,8 +60,8 @@ def read(use_case: str) -> InUse | None:
     return InUse.from_dict(read_json(path)) if path.is_file() else None
 
 
-def record(champion: ModelVersion, previous: ModelVersion | None) -> InUse | None:
-    """Record what becomes champion, and return what was recorded before; a second time changes nothing.
+def record(champion: ModelVersion, previous: ModelVersion | None) -> None:
+    """Record what becomes champion; a second time changes nothing.
 
     ``DefinitionError`` where the champion-to-be reads a feature that the feature store does not have.
     """
@@ -79,16 +79,12 @@ def record(champion: ModelVersion, previous: ModelVersion | None) -> InUse | Non
         )
         if in_use != known:
             write_json(file(name), in_use.to_dict())
-    return known
 
 
-def restore(use_case: str, known: InUse | None) -> None:
-    """Record again what was recorded before a change that was taken back."""
+def forget(use_case: str) -> None:
+    """Nothing is in production any more."""
     with catalogue.changing():
-        if known is None:
-            file(use_case).unlink(missing_ok=True)
-        else:
-            write_json(file(use_case), known.to_dict())
+        file(use_case).unlink(missing_ok=True)
 
 
 def refusals(in_use: InUse | None, after: Catalogue) -> tuple[str, ...]:

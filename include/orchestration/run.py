@@ -48,6 +48,18 @@ def publish_event(asset: Asset, spans: list[list[Partition]], **extra: Any) -> N
         event.add_partitions(keys)
 
 
+def actor() -> str:
+    """Who or what asked for this run: the user who triggered it, the run whose asset event did, or the schedule."""
+    context: Any = get_current_context()
+    dag_run = context["dag_run"]
+    if dag_run.triggering_user_name:
+        return str(dag_run.triggering_user_name)
+    for event in dag_run.consumed_asset_events:
+        if event.source_dag_id:
+            return f"{event.source_dag_id} {event.source_run_id}"
+    return str(getattr(dag_run.run_type, "value", dag_run.run_type))
+
+
 def event_extra(asset: Asset) -> dict[str, Any]:
     """The ids that the newest triggering event carries; empty for runs that no event triggered."""
     context: Any = get_current_context()

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.contract.use_case import Task
-from include.files import replacing
-from include.registry import artifacts
+from include.registry import artifacts, cache
+from include.registry.cache import METADATA_DIGEST
 from include.registry.client import ModelNotFound, RegistryUnavailable, client, registry, tracking_uri
 from include.registry.model_input import Feature
 from include.registry.predictor import Predictor
-from include.settings import get_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +54,6 @@ PREVIOUS_CHAMPION = "previous_champion"
 ALIASES = (CANDIDATE, STAGING, CHAMPION, PREVIOUS_CHAMPION)
 
 DIGEST = "digest"
-METADATA_DIGEST = "metadata_digest"
 FEATURES = "features"
 DATA_REVISION = "data_revision"
 
@@ -212,43 +210,9 @@ def versions(use_case: str) -> list[ModelVersion]:
 
 def load(version: ModelVersion) -> Predictor:
     """The model in memory. Its files come from the cache, or are downloaded; either way they are verified first."""
-    folder = _fetch(version)
+    folder = cache.fetch(version)
     model, contents = artifacts.load_model(folder, version.digest)
     return Predictor(version, model, contents)
-
-
-def _fetch(version: ModelVersion) -> Path:
-    import mlflow
-
-    if not version.digest:
-        raise artifacts.DigestMismatchError(
-            f"{version.use_case} version {version.version}: has no digest, so it was not registered by this pipeline"
-        )
-    name = f"{version.version}-{version.digest[:16]}"
-    cached = get_settings().home / "cache" / "models" / version.use_case / name
-    if cached.is_dir():
-        try:
-            _verify(cached, version)
-        except artifacts.ArtifactError:
-            pass  # it is fetched again
-        else:
-            return cached
-    uri = f"models:/{version.use_case}/{version.version}"
-    with registry(), replacing(cached) as folder:
-        folder.mkdir()
-        mlflow.artifacts.download_artifacts(
-            uri, dst_path=str(folder), tracking_uri=tracking_uri(), registry_uri=tracking_uri()
-        )
-        _verify(folder, version)
-    return cached
-
-
-def _verify(folder: Path, version: ModelVersion) -> None:
-    artifacts.verify(folder, version.digest)
-    if artifacts.file_digest(folder / artifacts.METADATA) != version.tags.get(METADATA_DIGEST):
-        raise artifacts.DigestMismatchError(
-            f"{folder / artifacts.METADATA}: is not the metadata of the registered model"
-        )
 
 
 def _logged_model(store: MlflowClient, run_id: str, artifact: str) -> Any:

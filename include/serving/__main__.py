@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
 
 from include.contract.loading import UseCaseError, load_use_cases
 from include.settings import Settings, get_settings
@@ -18,8 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=settings.serving_port)
     parser.add_argument("--alias", default="champion", help="the alias in the registry whose version is served")
     parser.add_argument("--use-case", action="append", metavar="NAME", help="serve only this one; may be repeated")
+    parser.add_argument("--until-input-ends", action="store_true", help="stop when standard input is closed")
     options = parser.parse_args(arguments)
     _prepare(settings)
+    if options.until_input_ends:
+        threading.Thread(target=_stop_with_input, name="input", daemon=True).start()
     try:
         found = load_use_cases()
     except UseCaseError as error:
@@ -45,6 +50,11 @@ def _prepare(settings: Settings) -> None:
     # the registry is asked each second: what fails is asked again soon, and must not hold up the other use cases
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+
+def _stop_with_input() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

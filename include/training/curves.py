@@ -1,37 +1,31 @@
-"""Pictures of an evaluation as SVG: the same data gives the same bytes.
+"""Pictures of an evaluation as SVG.
 
-Drawn on figures of their own, without pyplot and without changing matplotlib's settings, so that threads may draw.
-Colours are those of Okabe & Ito (2008), which colour-blind people can tell apart. Many points are drawn as a grid of
-hexagons or thinned, so that the size of a file does not grow with the rows.
+Many points are drawn as a grid of hexagons or thinned, so that the size of a file does not grow with the rows.
 """
 
 from __future__ import annotations
 
-import io
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from include.contract.metrics import METRICS
 from include.contract.use_case import Task
+from include.figures import BLUE, GREY, ORANGE, day_axis, finished, framed, svg
 from include.resampling import Sample
 from include.training.evaluate import Evaluation
 from include.training.importance import Importance
 from include.training.shapley import evenly
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FOLDER = "curves"
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6E6E6E"
 POINTS = 300  # of a curve
 SCATTERED = 2000  # rows from which on hexagons are drawn
 BARS = 20
 BINS = 40
-GENERATED = re.compile(rb'(id="|href="#|url\(#)([a-z]+[0-9a-f]{10})(?=["\)])')
 
 
 def draw(
@@ -58,7 +52,7 @@ def draw(
         found["by_day"] = _by_day(sample, [str(key) for key in keys], evaluation, metric)
     if importance is not None:
         found["importance"] = _importance(importance)
-    return {f"{FOLDER}/{name}.svg": _svg(figure) for name, figure in found.items() if figure is not None}
+    return {f"{FOLDER}/{name}.svg": svg(figure) for name, figure in found.items() if figure is not None}
 
 
 def _classification(sample: Sample, evaluation: Evaluation) -> dict[str, Figure | None]:
@@ -85,10 +79,10 @@ def _roc(sample: Sample, evaluation: Evaluation) -> Figure:
     from sklearn.metrics import roc_curve
 
     wrong, right, _ = roc_curve(sample.labels, sample.predictions)
-    figure, axes = _axes("ROC", len(sample.labels), "false positive rate", "true positive rate")
+    figure, axes = framed("ROC", len(sample.labels), "false positive rate", "true positive rate")
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="by chance")
     axes.plot(*_thinned(wrong, right), color=BLUE, label=_named("roc_auc", evaluation))
-    return _finished(figure, axes)
+    return finished(figure, axes)
 
 
 def _precision_recall(sample: Sample, evaluation: Evaluation) -> Figure:
@@ -96,18 +90,18 @@ def _precision_recall(sample: Sample, evaluation: Evaluation) -> Figure:
 
     precision, recall, _ = precision_recall_curve(sample.labels, sample.predictions)
     rate = float(sample.labels.mean())
-    figure, axes = _axes("Precision and recall", len(sample.labels), "recall", "precision")
+    figure, axes = framed("Precision and recall", len(sample.labels), "recall", "precision")
     axes.axhline(rate, color=GREY, linestyle="--", label=f"by chance {rate:.3g}")
     axes.step(*_thinned(recall, precision), where="pre", color=BLUE, label=_named("average_precision", evaluation))
     axes.set_ylim(0, 1.02)
-    return _finished(figure, axes)
+    return finished(figure, axes)
 
 
 def _calibration(sample: Sample, evaluation: Evaluation) -> Figure | None:
     found = evaluation.calibration
     if found is None:
         return None
-    figure, axes = _axes("Calibration", len(sample.labels), "", "share of positives")
+    figure, axes = framed("Calibration", len(sample.labels), "", "share of positives")
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfect")
     label = f"{len(found.bins)} bins of equal mass, error {found.error:.3g}"
     axes.plot([b.predicted for b in found.bins], [b.observed for b in found.bins], "o-", color=BLUE, label=label)
@@ -121,19 +115,19 @@ def _calibration(sample: Sample, evaluation: Evaluation) -> Figure | None:
 
 
 def _scores(sample: Sample) -> Figure:
-    figure, axes = _axes("Predictions by class", len(sample.labels), "predicted probability", "share of the class")
+    figure, axes = framed("Predictions by class", len(sample.labels), "predicted probability", "share of the class")
     for value, name, colour in ((0, "negative", BLUE), (1, "positive", ORANGE)):
         part = sample.predictions[sample.labels == value]
         if len(part):
             shares = np.full(len(part), 1 / len(part))
             label = f"{name}, n = {len(part):,}"
             axes.hist(part, bins=BINS, range=(0, 1), weights=shares, histtype="step", lw=1.8, color=colour, label=label)
-    return _finished(figure, axes)
+    return finished(figure, axes)
 
 
 def _against(x: NDArray[np.float64], y: NDArray[np.float64], y_name: str, x_name: str, line: str) -> Figure:
     title = "Predicted and actual" if line == "equal" else "Residuals"
-    figure, axes = _axes(title, len(x), x_name, y_name)
+    figure, axes = framed(title, len(x), x_name, y_name)
     if len(x) > SCATTERED:
         cells = axes.hexbin(x, y, gridsize=40, bins="log", mincnt=1, cmap="cividis_r", rasterized=True)
         figure.colorbar(cells, ax=axes, label="rows")
@@ -143,15 +137,15 @@ def _against(x: NDArray[np.float64], y: NDArray[np.float64], y_name: str, x_name
         axes.axline((float(x.mean()), float(x.mean())), slope=1, color=ORANGE, linestyle="--", label="perfect")
     else:
         axes.axhline(0, color=ORANGE, linestyle="--", label="perfect")
-    return _finished(figure, axes)
+    return finished(figure, axes)
 
 
 def _residuals(residuals: NDArray[np.float64], name: str) -> Figure:
-    figure, axes = _axes("Distribution of residuals", len(residuals), name, "rows")
+    figure, axes = framed("Distribution of residuals", len(residuals), name, "rows")
     axes.hist(residuals, bins=BINS, color=BLUE, alpha=0.7, label="rows")
     mean = float(residuals.mean())
     axes.axvline(mean, color=ORANGE, linestyle="--", label=f"mean {mean:.3g}")
-    return _finished(figure, axes)
+    return finished(figure, axes)
 
 
 def _by_day(sample: Sample, keys: list[str], evaluation: Evaluation, metric: str) -> Figure | None:
@@ -159,7 +153,7 @@ def _by_day(sample: Sample, keys: list[str], evaluation: Evaluation, metric: str
     measured = evaluation.metrics.get(metric)
     if measured is None:
         return None
-    figure, axes = _axes(f"{metric} by day", len(sample.labels), "day", metric)
+    figure, axes = framed(f"{metric} by day", len(sample.labels), "day", metric)
     values = [_of_block(sample, code, metric) for code in range(sample.blocks)]
     axes.plot(range(len(values)), values, "o-", color=BLUE, markersize=4, label="one day")
     axes.axhline(measured.value, color=ORANGE, label=f"all days {measured.value:.4g}")
@@ -167,9 +161,8 @@ def _by_day(sample: Sample, keys: list[str], evaluation: Evaluation, metric: str
         low, high = measured.interval
         text = f"{low:.4g} to {high:.4g} (each end at {evaluation.confidence:.0%})"
         axes.axhspan(low, high, color=ORANGE, alpha=0.2, lw=0, label=text)
-    ticks = evenly(len(keys), 8)
-    axes.set_xticks(ticks, [keys[index] for index in ticks], rotation=30, ha="right", parse_math=False)
-    return _finished(figure, axes)
+    day_axis(axes, keys)
+    return finished(figure, axes)
 
 
 def _of_block(sample: Sample, code: int, metric: str) -> float:
@@ -182,7 +175,7 @@ def _of_block(sample: Sample, code: int, metric: str) -> float:
 
 def _importance(found: Importance) -> Figure:
     shown = found.columns[:BARS]
-    figure, axes = _axes("Permutation importance", found.rows, f"rise of the loss ({found.metric})", "")
+    figure, axes = framed("Permutation importance", found.rows, f"rise of the loss ({found.metric})", "")
     figure.set_figheight(1.6 + 0.27 * len(shown))
     places = range(len(shown))
     label = f"mean and sd of {found.repeats} shuffles"
@@ -190,7 +183,7 @@ def _importance(found: Importance) -> Figure:
     axes.barh(places, [each.permutation for each in shown], xerr=spread, color=BLUE, ecolor=GREY, label=label)
     axes.set_yticks(places, [_short(each.column) for each in shown], parse_math=False)
     axes.invert_yaxis()
-    return _finished(figure, axes)
+    return finished(figure, axes)
 
 
 def _short(name: str) -> str:
@@ -208,33 +201,3 @@ def _named(metric: str, evaluation: Evaluation) -> str:
 def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     chosen = evenly(len(x), POINTS)
     return x[chosen], y[chosen]
-
-
-def _axes(title: str, rows: int, x_name: str, y_name: str) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.4), facecolor="white")
-    axes: Any = figure.add_subplot(facecolor="white")
-    axes.set_title(f"{title}, n = {rows:,}", loc="left", fontsize=11, parse_math=False)
-    axes.set_xlabel(x_name, parse_math=False)
-    axes.set_ylabel(y_name, parse_math=False)
-    axes.grid(color="#E3E3E3", lw=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _finished(figure: Figure, axes: Axes) -> Figure:
-    axes.legend(frameon=False, fontsize=9)
-    return figure
-
-
-def _svg(figure: Figure) -> bytes:
-    """matplotlib's own backend, with its random ids numbered by their first use."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    file = io.BytesIO()
-    metadata = dict.fromkeys(("Date", "Creator"))
-    FigureCanvasSVG(figure).print_figure(file, format="svg", dpi=110, bbox_inches="tight", metadata=metadata)
-    names: dict[bytes, bytes] = {}
-    return GENERATED.sub(lambda m: m[1] + names.setdefault(m[2], b"i%d" % len(names)), file.getvalue())

@@ -121,9 +121,10 @@ def compare(  # noqa: PLR0917 - the data first, then how to look at it
     if not all(map(math.isfinite, values)):
         raise ValueError(f"{metric} of {len(ours.labels)} rows is not defined")
     options: dict[str, Any] = {"margin": 0.0, "confidence": confidence, "resamples": resamples, "seed": seed}
-    interval = None
+    found = None
     with suppress(ValueError):  # the values are defined: only the spread between blocks cannot be told
-        interval = compare_paired(labels, candidate, baseline, blocks, judged, **options).interval
+        found = compare_paired(labels, candidate, baseline, blocks, judged, **options)
+    interval = found.interval if found else None
     gain = judged.loss(values[1]) - judged.loss(values[0])
     return Gain(
         metric=metric,
@@ -132,7 +133,7 @@ def compare(  # noqa: PLR0917 - the data first, then how to look at it
         baseline_value=values[1],
         gain=gain,
         interval=interval,
-        better=interval is not None and interval[0] > 0,
+        better=found is not None and found.convincing,
         rows=len(ours.labels),
         blocks=ours.blocks,
         sentence=_sentence(metric, name, gain, interval),

@@ -52,10 +52,9 @@ class Leaves:
             tree["bitset_idx"] += splits
             shift, splits = shift + len(tree), splits + int(tree["is_categorical"].sum())
         slots = max(map(len, columns))
-        words = np.concatenate([predictor.raw_left_cat_bitsets for predictor in predictors])
         return cls(
             nodes=np.concatenate(nodes),
-            left=(words[:, :, None] >> np.arange(32, dtype=np.uint32) & 1).reshape(len(words), 256).astype(bool),
+            left=left_categories(predictors),
             conditions=np.array(sorted(conditions), dtype=np.int64).reshape(-1, 4),
             values=np.array(values),
             columns=np.array([used + [width] * (slots - len(used)) for used in columns], dtype=np.int64),
@@ -97,6 +96,12 @@ class Leaves:
         value *= self.values[:, None, None] / theirs.shape[1]
         flat = value.transpose(1, 0, 2).reshape(ours.shape[1], -1)
         return summed(flat, self.columns.ravel(), self.width + 1)[:, : self.width]
+
+
+def left_categories(predictors: Sequence[Any]) -> NDArray[np.bool_]:
+    """Which codes go left at each categorical split of the trees, in their order: (splits, 256)."""
+    words = np.concatenate([predictor.raw_left_cat_bitsets for predictor in predictors])
+    return (words[:, :, None] >> np.arange(32, dtype=np.uint32) & 1).reshape(len(words), 256).astype(bool)
 
 
 def summed(values: Matrix, origins: Codes, columns: int) -> Matrix:

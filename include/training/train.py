@@ -143,8 +143,8 @@ def register(use_case: Folder, mlflow_run_id: str) -> models.ModelVersion:
             f"{use_case.config.name}: run {mlflow_run_id} is {run.info.status}, and only a finished one is registered; "
             f"run {use_case.config.name}.train again"
         )
-    kept = ("data_revision", "definition_hash", "training_set", "code_revision", "first", "last", "as_of", "reason")
-    tags = {name: run.data.tags[name] for name in kept}
+    kept = ("data_revision", "definition_hash", "training_set", "code_revision", "first", "last", "test_start", "as_of")
+    tags = {name: run.data.tags[name] for name in (*kept, "reason")}
     version = models.register(mlflow_run_id, use_case.config.name, MODEL, tags)
     _keep_card(version)
     models.set_alias(use_case.config.name, models.CANDIDATE, version.version)
@@ -153,7 +153,7 @@ def register(use_case: Folder, mlflow_run_id: str) -> models.ModelVersion:
 
 def _keep_card(version: models.ModelVersion) -> None:
     """The card as a file, for pages that ask no server."""
-    with replacing(get_settings().cards / version.use_case / f"{version.version}.html") as temporary:
+    with replacing(get_settings().card(version.use_case, version.version)) as temporary:
         shutil.copyfile(logged_file(version, recording.CARD_FILES[1]), temporary)
 
 

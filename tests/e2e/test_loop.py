@@ -24,12 +24,12 @@ from include.demo.steps import Tour
 from include.features import compute
 from include.features.stale import stale
 from include.files import read_json
+from include.history import log as history
 from include.ingestion import ingest, versions
 from include.local.airflow_client import AirflowClient
 from include.local.credentials import USER, load_credentials
 from include.monitoring import observation, parity
 from include.monitoring.parity import Parity
-from include.promotion import decisions
 from include.registry import models
 from include.serving import prediction_log
 from include.settings import get_settings
@@ -137,7 +137,7 @@ def test_the_served_features_are_those_of_the_offline_store(tour: Tour, first: d
 
 def test_a_rollback_without_an_earlier_champion_fails_and_changes_nothing(tour: Tour, first: dict[str, Any]) -> None:
     served = tour.served()
-    if any(each.outcome == "promoted" and each.previous is not None for each in decisions.read(tour.name)):
+    if any(each.outcome == "promoted" and each.previous is not None for each in history.read(tour.name)):
         back = tour.rollback("test")
         assert back != served
         assert tour.rollback("test") == served

