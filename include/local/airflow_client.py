@@ -153,6 +153,18 @@ class AirflowClient:
         found = [read_task(run, item) for item in self._pages(path, "task_instances", {})]
         return sorted(found, key=lambda task: (task.start is None, task.start or run.run_after))
 
+    def task_ids(self, dag_id: str) -> list[str]:
+        """The tasks of a DAG as it was parsed last."""
+        return [str(task["task_id"]) for task in self._call("GET", f"/dags/{quote(dag_id)}/tasks")["tasks"]]
+
+    def question(self, run: Run, task_id: str) -> dict[str, Any]:
+        """What a task asks a person: subject, body, options, deadline."""
+        return self._call("GET", self._asked(run, task_id))
+
+    def answer(self, run: Run, task_id: str, option: str, form: Mapping[str, Any]) -> None:
+        """Answers for the user of this session; ``form`` are the values of the task's parameters."""
+        self._call("PATCH", self._asked(run, task_id), json={"chosen_options": [option], "params_input": dict(form)})
+
     def log(self, task: Task) -> list[str]:
         """The lines of the task's last try."""
         path = f"/dags/{quote(task.run.dag_id)}/dagRuns/{quote(task.run.run_id, safe='')}/taskInstances"
@@ -166,6 +178,10 @@ class AirflowClient:
         query |= {"timestamp_gte": since.isoformat()} if since else {}
         query |= {"source_dag_id": source.dag_id, "source_run_id": source.run_id} if source else {}
         return [read_event(item) for item in self._pages("/assets/events", "asset_events", query)]
+
+    def _asked(self, run: Run, task_id: str) -> str:
+        where = f"/dags/{quote(run.dag_id)}/dagRuns/{quote(run.run_id, safe='')}/taskInstances/{quote(task_id)}"
+        return f"{where}/-1/hitlDetails"
 
     def _why(self, run: Run) -> str:
         parts = [f"{run.dag_id} {run.run_id} failed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from include.pages import data, features, history
 from include.pages.overview import overview
 from include.settings import get_settings
 
+EVIDENCE = re.compile(r"[0-9a-f]{16}\.(?P<kind>json|svg)")
+EVIDENCE_TYPES = {"json": "application/json", "svg": "image/svg+xml"}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -59,6 +62,16 @@ def create_app(dependencies: Sequence[Any]) -> FastAPI:
         page = history.page(_named(use_case)[0], on, until)
         return HTMLResponse(pages.get_template("history.html.j2").render(page=page), 400 if page.error else 200)
 
+    @app.get("/{use_case}/evidence/{name}")
+    def evidence(use_case: str, name: str) -> FileResponse:
+        """What a decision was made on, as JSON, and its picture."""
+        folder = _named(use_case)[0].config.name
+        match = EVIDENCE.fullmatch(name)
+        if match is None:
+            raise HTTPException(404, f"{name!r} is no evidence")
+        file = get_settings().evidence / folder / name
+        return _file(file, f"{use_case} has no evidence {name}", EVIDENCE_TYPES[match["kind"]])
+
     @app.get("/{use_case}/data", response_class=HTMLResponse)
     def days(use_case: str) -> str:
         config = (folder := _named(use_case)[0]).config
@@ -94,9 +107,9 @@ def _named(use_case: str, partition: str = "") -> tuple[Folder, str]:
         raise HTTPException(404, str(error)) from error
 
 
-def _file(page: Path, missing: str) -> FileResponse:
+def _file(page: Path, missing: str, media_type: str = "text/html") -> FileResponse:
     """A page that was written by a stage. It may quote data: no script of it is run."""
     if not page.is_file():
         raise HTTPException(404, missing)
     policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
-    return FileResponse(page, media_type="text/html", headers=policy)
+    return FileResponse(page, media_type=media_type, headers=policy)

@@ -14,6 +14,7 @@ from include.history.chain import Head
 from include.history.chained_file import HistoryError
 from include.history.log import Entry
 from include.history.production import Period, asked_for, checks, in_production, periods
+from include.settings import get_settings
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +46,15 @@ class PeriodRow:
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """A decision, the checks of a verdict, and what keeps them from being shown."""
+    """A decision, the checks of a verdict, and what keeps them from being shown.
+
+    ``kept`` and ``pictured`` are the evidence ids of which there are the numbers, and a picture.
+    """
 
     entry: Entry
     at: str
+    kept: frozenset[str]
+    pictured: frozenset[str]
     checks: tuple[Check, ...]
     problem: str
 
@@ -121,11 +127,17 @@ def _period(period: Period, zone: tzinfo) -> PeriodRow:
 
 
 def _decision(entry: Entry, zone: tzinfo) -> DecisionRow:
-    at = _told(entry.moment, zone)
+    folder = get_settings().evidence / entry.use_case
+    kept, pictured = (
+        frozenset(each for each in entry.evidence if (folder / f"{each}.{kind}").is_file()) for kind in ("json", "svg")
+    )
+    found: tuple[Check, ...] = ()
+    problem = ""
     try:
-        return DecisionRow(entry, at, checks(entry) if entry.kind == "gate" else (), "")
+        found = checks(entry) if entry.kind == "gate" else ()
     except ValueError as error:
-        return DecisionRow(entry, at, (), str(error))
+        problem = str(error)
+    return DecisionRow(entry, _told(entry.moment, zone), kept, pictured, found, problem)
 
 
 def _bars(found: Sequence[Period], zone: tzinfo, now: datetime) -> tuple[Bar, ...]:

@@ -42,7 +42,7 @@ def question(use_case: Folder, judged: Judgement, pages: str) -> str:
         f"| {check.name} | {'passed' if check.passed else '**failed**'} | {_cell(check.reason)} |"
         for check in (*failed, *(check for check in verdict.checks if check.passed))
     ]
-    picture = [f"![Loss by day]({here}/evidence/{judged.evidence}.svg)", ""] if judged.champion else []
+    picture = [f"![Gain by day]({here}/evidence/{judged.evidence}.svg)", ""] if judged.champion else []
     return "\n".join(
         [
             f"**{config.title}**: version {judged.candidate} against {against}.",

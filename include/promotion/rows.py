@@ -9,8 +9,7 @@ from typing import Any
 import polars as pl
 
 from include.registry.models import ModelVersion
-from include.registry.runs import logged_file
-from include.training.recording import TEST_FILE
+from include.registry.runs import TEST_FILE, logged_file
 
 
 def test_rows(version: ModelVersion) -> pl.DataFrame:

@@ -10,6 +10,8 @@ from include.files import replacing
 from include.registry import models
 from include.settings import get_settings
 
+TEST_FILE = "evaluation/test.parquet"
+
 
 def logged_file(version: models.ModelVersion, artifact: str) -> Path:
     """A file of the run behind a version, downloaded once: what a finished run logged does not change."""

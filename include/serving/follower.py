@@ -8,25 +8,36 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from include.contract.use_case import UseCase
 from include.registry import models
 from include.registry.models import ModelVersion, Predictor, RegistryUnavailable
+from include.registry.runs import TEST_FILE, logged_file
+from include.serving.compiled.served import Served, accelerate
 from include.serving.lookup import Lookup, LookupFactory
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 60.0
+SAMPLED = 500  # rows that a compiled model is held to its pipeline on
 
 
 @dataclass(frozen=True)
 class Deployment:
     """A loaded version with the lookup of its features. A request keeps the one it started with."""
 
-    predictor: Predictor
+    served: Served
     lookup: Lookup | None
     loaded_at: datetime
     problems: tuple[str, ...] = ()
+
+    @property
+    def predictor(self) -> Predictor:
+        return self.served.predictor
 
     @property
     def version(self) -> ModelVersion:
@@ -150,10 +161,12 @@ class Follower:
         retry.attempts += 1
         retry.at = time.monotonic() + min(self.interval * 2**retry.attempts, LONGEST_PAUSE)
         if followed.current and followed.deployment is not None:
-            deployment = self._with_lookup(followed.use_case, followed.deployment.predictor)
+            deployment = self._with_lookup(followed.use_case, followed.deployment.served)
         else:
-            # loading predicts the model's example, which is also its first, slow prediction
-            deployment = self._with_lookup(followed.use_case, models.load(wanted))
+            # loading and verifying predict, so that the first request finds the model warm
+            served = accelerate(models.load(wanted), _sample(wanted))
+            log.info("%s: version %d runs %s: %s", name, wanted.version, served.engine, served.reason)
+            deployment = self._with_lookup(followed.use_case, served)
             if deployment.problems and followed.deployment is not None and not followed.deployment.problems:
                 raise RuntimeError("; ".join(deployment.problems))  # the old one serves better
             log.info("%s: serving version %d, digest %s", name, wanted.version, wanted.digest[:12])
@@ -161,7 +174,7 @@ class Follower:
             del self._retries[name]
         self.states[name] = replace(followed, deployment=deployment, problem=None)
 
-    def _with_lookup(self, use_case: UseCase, predictor: Predictor) -> Deployment:
+    def _with_lookup(self, use_case: UseCase, served: Served) -> Deployment:
         problems: tuple[str, ...] = ()
         lookup: Lookup | None = None
         try:
@@ -170,7 +183,19 @@ class Follower:
             log.exception("%s: no features from the online store", use_case.name)
             problems = (f"online store: {type(error).__name__}: {error}",)
         else:
-            lacking = [feature.name for feature in predictor.features if feature.name not in lookup.features]
+            lacking = [feature.name for feature in served.predictor.features if feature.name not in lookup.features]
             if lacking:
                 problems = (f"the feature service lacks {', '.join(lacking)}, which the model needs",)
-        return Deployment(predictor, lookup, datetime.now(UTC), problems)
+        return Deployment(served, lookup, datetime.now(UTC), problems)
+
+
+def _sample(version: ModelVersion) -> pd.DataFrame | None:
+    """Rows that the version was tested on; None where its run logged none."""
+    import polars as pl
+
+    try:
+        rows = pl.read_parquet(logged_file(version, TEST_FILE), columns=list(version.features))
+    except Exception as error:  # noqa: BLE001 - a version from elsewhere: the model's own example has to do
+        log.warning("%s version %d: no rows of its test to verify with: %s", version.use_case, version.version, error)
+        return None
+    return rows.sample(min(SAMPLED, rows.height), seed=0).to_pandas()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
-from include.registry.model_input import to_model_input
 from include.serving.follower import Deployment
 from include.serving.lookup import EntitiesNotFound, FeatureRow, Lookup
 from include.serving.prediction_log import PredictionLog
@@ -92,11 +90,10 @@ def look_up(
 
 
 def _predict(deployment: Deployment, rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    predictor = deployment.predictor
     try:
-        values = predictor.predict(to_model_input(rows, predictor.features))
+        values = deployment.served.predict([list(row.values()) for row in rows])
     except ValueError as error:
         raise Problem(422, "Model refused", f"version {deployment.version.version}: {error}") from error
-    if not np.isfinite(values).all():
+    if not all(map(math.isfinite, values)):
         raise Problem(500, "No prediction", f"version {deployment.version.version} predicts a value that is not finite")
-    return [float(value) for value in values]
+    return values

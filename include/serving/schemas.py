@@ -107,6 +107,8 @@ class UseCaseStatus(BaseModel):
     digest: str | None
     data_revision: str | None
     task: str
+    engine: Literal["compiled", "scikit-learn"] | None = Field(description="What predicts: the pipeline, or its code.")
+    engine_reason: str | None = Field(description="Why this engine.")
     threshold: float | None
     loaded_at: datetime | None
     features: list[FeatureDescription]

@@ -23,6 +23,8 @@ def use_case_status(followed: Followed, follower: Follower) -> UseCaseStatus:
         digest=version.digest if version else None,
         data_revision=version.data_revision if version else None,
         task=followed.use_case.task,
+        engine=deployment.served.engine if deployment else None,
+        engine_reason=deployment.served.reason if deployment else None,
         threshold=predictor.threshold if predictor else None,
         loaded_at=deployment.loaded_at if deployment else None,
         features=[FeatureDescription(name=f.name, kind=f.kind) for f in (predictor.features if predictor else ())],

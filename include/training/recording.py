@@ -17,6 +17,7 @@ from include.features.compute import LABEL
 from include.files import write_json
 from include.monitoring.drift import ReferenceProfile
 from include.monitoring.quality import Promise
+from include.registry.runs import TEST_FILE
 from include.training import card, curves
 from include.training.assessment import Assessment
 from include.training.candidate import Learned
@@ -26,7 +27,6 @@ from include.training.explanation import Explainer
 from include.training.provenance import LOCK, Provenance
 from include.training.training_set import BLOCK, TrainingSet
 
-TEST_FILE = "evaluation/test.parquet"
 ASSESSMENT_FILE = "evaluation/assessment.json"
 EXPLANATIONS_FILE = "evaluation/explanations.json"
 REFERENCE_FILE = "monitoring/reference.json"

@@ -23,13 +23,13 @@ from include.contract.loading import FILE, Folder
 from include.files import read_json, remove_older, write_json
 from include.ingestion.git import GitError, git_bytes, run
 from include.registry import models
-from include.registry.runs import logged_file
+from include.registry.runs import TEST_FILE, logged_file
 from include.settings import REPOSITORY, get_settings
 from include.training import reproduction
 from include.training.evaluate import PREDICTION
 from include.training.provenance import THREAD_POOLS, Environment, Provenance, code_here, files_of, partitions_of
 from include.training.rebuild import PREDICTIONS, RESULT, Result
-from include.training.recording import PROVENANCE_FILE, TEST_FILE
+from include.training.recording import PROVENANCE_FILE
 from include.training.reproduction import Rebuilt, Reproduction
 
 log = logging.getLogger(__name__)

@@ -115,7 +115,7 @@ def test_a_use_case_that_wants_a_person_s_approval_gets_that_step(tmp_path: Path
     found = describe(tmp_path, folder.parent)
     assert found["errors"] == {}
     assert set(found["dags"]["station_temperature.promote"]["tasks"]) == {
-        "judge", "approved", "approve", "stage", "switch",
+        "stage", "judge", "approved", "approve", "answered", "switch",
     }  # fmt: skip
 
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,14 +14,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
-from include.contract.loading import load_use_case
 from include.demo.steps import Tour
 from include.features import compute
 from include.features.stale import stale
 from include.files import read_json
 from include.history import log as history
 from include.ingestion import ingest, versions
-from include.local.airflow_client import AirflowClient
+from include.local.airflow_client import AirflowError, RunFailedError
 from include.local.credentials import USER, load_credentials
 from include.monitoring import observation, parity
 from include.monitoring.parity import Parity
@@ -34,58 +28,7 @@ from include.registry import models
 from include.serving import prediction_log
 from include.settings import get_settings
 
-ROOT = Path(__file__).parents[2]
-
 pytestmark = pytest.mark.e2e
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def local(command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "include.local", command], cwd=ROOT, text=True, capture_output=True, check=False
-    )
-
-
-@pytest.fixture(scope="module")
-def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tour]:
-    """The system with the tests' use case, on ports and in a folder of its own."""
-    airflow, mlflow, serving = free_ports(3)
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("the system")
-        shutil.copytree(
-            ROOT / "tests" / "use_cases" / "station_temperature", home / "use_cases" / "station_temperature"
-        )
-        patch.setenv("EVERGREEN_HOME", str(home))
-        patch.setenv("EVERGREEN_USE_CASE_PATHS", str(home / "use_cases"))
-        for name, port in (("AIRFLOW", airflow), ("MLFLOW", mlflow), ("SERVING", serving)):
-            patch.setenv(f"EVERGREEN_{name}_PORT", str(port))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        get_settings.cache_clear()
-        started = local("up")
-        try:
-            assert started.returncode == 0, started.stdout + started.stderr
-            with AirflowClient.of(get_settings()) as client:
-                yield Tour(load_use_case("station_temperature"), client, get_settings())
-        finally:
-            ended = local("down")
-            get_settings.cache_clear()
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-
-
-@pytest.fixture(scope="module")
-def first(tour: Tour) -> dict[str, Any]:
-    """The first model: from raw data to production."""
-    tour.ingest("2013-01-07/2013-03-04")
-    return tour.promote(tour.train({"reason": "first"}))
 
 
 def test_a_candidate_goes_from_raw_data_into_production(tour: Tour, first: dict[str, Any]) -> None:
@@ -142,10 +85,12 @@ def test_a_rollback_without_an_earlier_champion_fails_and_changes_nothing(tour: 
         assert back != served
         assert tour.rollback("test") == served
     else:
-        run = tour.airflow.trigger(f"{tour.name}.rollback", {"version": 99})
-        with pytest.raises(Exception, match="was never champion"):
+        run = tour.airflow.trigger(f"{tour.name}.rollback", {"reason": "test"})
+        with pytest.raises(RunFailedError, match="no previous champion to go back to"):
             tour.airflow.wait(run)
         assert tour.served() == served
+    with pytest.raises(AirflowError, match="version"):
+        tour.airflow.trigger(f"{tour.name}.rollback", {"version": 99})
 
 
 def test_a_delivery_that_has_not_come_is_waited_for(tour: Tour, first: dict[str, Any]) -> None:

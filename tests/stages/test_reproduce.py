@@ -18,10 +18,10 @@ from include.files import read_json, write_json
 from include.ingestion import ingest, landing, versions
 from include.ingestion.git import git
 from include.registry import models
-from include.registry.runs import logged_file
+from include.registry.runs import TEST_FILE, logged_file
 from include.settings import REPOSITORY, get_settings
 from include.training import provenance, reproduce, train
-from include.training.recording import PROVENANCE_FILE, TEST_FILE
+from include.training.recording import PROVENANCE_FILE
 from include.training.reproduction import Reproduction
 
 NAME = "station_temperature"
