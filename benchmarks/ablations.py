@@ -25,8 +25,8 @@ from benchmarks import flights
 from benchmarks.flight_delay_quality import SPLITS, Split
 from benchmarks.flights import DURING, MIDNIGHT, Flights
 from include.contract.metrics import METRICS
+from include.figures import BLUE, GREY, ORANGE
 from include.gate.comparison import Comparison, compare_paired
-from include.training.curves import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,7 +163,7 @@ def entry(case: Case, group: Group) -> dict[str, Any]:
         "limit": None,
         "ratio": group.left_out.champion_value / group.left_out.challenger_value,
         "goal": "higher, surely" if needed else None,
-        "met": group.left_out.better if needed else None,
+        "met": group.left_out.convincing if needed else None,
         "unit": "nats a flight",
         "note": f"{group.verdict}; {group.columns} columns; left out: log-loss {span(group.left_out)}, "
         f"AUC {without - full:+.3f}; alone: log-loss {span(group.alone, -1)} from the rate's, AUC {alone:.3f}",

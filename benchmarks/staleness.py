@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from benchmarks import flights
 from benchmarks.flights import Flights
 from include.contract.metrics import METRICS
+from include.figures import BLUE, GREEN, GREY, ORANGE
 from include.gate.comparison import Comparison, compare_paired
-from include.training.curves import BLUE, GREEN, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -66,4 +66,4 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tour]:
 def first(tour: Tour) -> dict[str, Any]:
     """The first model: from raw data to production."""
     tour.ingest("2013-01-07/2013-03-04")
-    return tour.promote(tour.train({"reason": "first"}))
+    return {**tour.promote(tour.train({"reason": "first"})), "served": tour.served()}

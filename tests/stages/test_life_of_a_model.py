@@ -19,13 +19,14 @@ from include.deployment import switch
 from include.deployment.switch import Change
 from include.features import compute, materialize, store
 from include.files import read_json
+from include.gate.decision import judge
 from include.history import log as history
 from include.ingestion import ingest, landing, versions
 from include.ingestion.batch import RECORD
 from include.ingestion.git import git
 from include.ingestion.validation import RefusedBatchError
 from include.monitoring import monitor, observation
-from include.promotion import judgement, staging
+from include.promotion import evidence, judgement, staging
 from include.registry import models
 from include.serving import batch, prediction_log
 from include.settings import get_settings
@@ -284,3 +285,32 @@ def test_a_refused_batch_is_kept_and_publishes_nothing(living: Folder, monkeypat
     kept = get_settings().home / "refused" / living.config.name / "2013-03-18"
     assert pl.read_parquet(kept / "weather.parquet").height == 2 * whole.height
     shutil.rmtree(kept)
+
+
+def test_what_cannot_be_computed_refuses_and_is_told(living: Folder) -> None:
+    candidate = models.get(living.config.name, trained(living, "without features online"))
+    online = get_settings().features / "online.sqlite"
+    assert online.is_file()
+    online.rename(online.with_suffix(".hidden"))
+    try:
+        found = evidence.collect(living, candidate, None, None).evidence
+    finally:
+        online.unlink(missing_ok=True)
+        online.with_suffix(".hidden").rename(online)
+    verdict = judge(found, living.config.task, living.config.gate)
+    failed = {check.name: check.reason for check in verdict.checks if not check.passed}
+    assert {"staging", "skew"} <= set(failed)  # there was no trial, and nothing is online
+
+
+def test_a_model_that_was_rolled_back_is_not_promoted_again_by_itself(living: Folder) -> None:
+    def other(origin: str) -> int:
+        prepared = train.prepare(living, until="2013-03-04", window=None)
+        return train.register(
+            living, train.fit(living, prepared, {"alpha": 50.0}, reason="test", origin=origin)
+        ).version
+
+    version = other("once")
+    switch.promote(living, Change("promotion", version, "once", ("better",)), 1)
+    switch.rollback(living, Change("rollback", 1, "back", ("it was not",)))
+    verdict = judgement.examine(living, other("stronger once more"), None, origin="once more").verdict
+    assert f"version {version} is the same model and was rolled back from production" in " ".join(verdict.reasons)
