@@ -39,6 +39,23 @@ class Settings(BaseSettings):
     )
     mlflow_tracking_uri: str = Field(default="", description="Empty: the local MLflow server.")
 
+    # access to the online service, and its limits
+    authentication: bool = Field(
+        default=False, description="Does the online service ask for a token? On by default in the team profile."
+    )
+    docs_open: bool = Field(default=False, description="With authentication: is the API's documentation open?")
+    metrics_open: bool = Field(default=False, description="With authentication: is /metrics open?")
+    request_rate: float | None = Field(
+        default=None, gt=0, description="Requests per second of a client whose token says nothing; empty: any number."
+    )
+    request_burst: int | None = Field(
+        default=None, ge=1, description="Of these, how many may come at once; empty: those of a second, at least one."
+    )
+    requests_in_progress: int = Field(default=16, ge=1, description="Requests that one process works on at a time.")
+    requests_waiting: int = Field(default=64, ge=0, description="Requests that may wait for that; more are refused.")
+    request_timeout: float = Field(default=10.0, gt=0, description="Seconds until a request must be answered.")
+    body_limit: int = Field(default=2**20, ge=1, description="Bytes of a request's body.")
+
     @property
     def mlflow_uri(self) -> str:
         return self.mlflow_tracking_uri or f"http://{self.host}:{self.mlflow_port}"
@@ -94,6 +111,11 @@ class Settings(BaseSettings):
     @property
     def predictions(self) -> Path:
         return self.home / "predictions"
+
+    @property
+    def tokens(self) -> Path:
+        """Who may use the online service."""
+        return self.home / "serving" / "tokens.json"
 
     @property
     def monitoring(self) -> Path:

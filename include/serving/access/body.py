@@ -1,0 +1,60 @@
+"""Reads the body of a request within limits of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
+
+from include.serving.access.refusal import Refusal
+
+LONGEST = 19  # digits of a length: more are no size of anything
+CLOSE = {"Connection": "close"}  # what is left of the body is not waited for
+
+
+async def read_body(headers: Iterable[tuple[bytes, bytes]], receive: Receive, limit: int, seconds: float) -> bytes:
+    """The whole body, of at most ``limit`` bytes.
+
+    ``Refusal``: 413 as soon as it is known to be larger, before any of it is read where the header says so; 408 where
+    it has not arrived after ``seconds``; 400 for a length that is no number. ``ClientDisconnect``: nobody waits for it.
+    """
+    announced = [value for name, value in headers if name == b"content-length"]
+    if any(not value.isdigit() or len(value) > LONGEST for value in announced):
+        raise Refusal(400, "Malformed request", "Content-Length is not a number", CLOSE)
+    if any(int(value) > limit for value in announced):
+        raise _too_large(limit)
+    body = bytearray()  # not a list of chunks: of single bytes, that would take forty times the memory
+    try:
+        async with asyncio.timeout(seconds) as timer:
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise _too_large(limit)
+                more = message.get("more_body", False)
+    except TimeoutError:
+        if not timer.expired():
+            raise
+        raise Refusal(408, "Request too slow", f"the body did not arrive in {seconds:g} s", CLOSE) from None
+    return bytes(body)
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives a body that was read already, and then what comes after it."""
+    left = [body]
+
+    async def receive_again() -> Message:
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        return await receive()
+
+    return receive_again
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, "Body too large", f"the body may have {limit} bytes; send fewer rows at once", CLOSE)
