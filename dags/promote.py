@@ -1,5 +1,6 @@
 """Promotion: one DAG a use case brings a candidate through staging, the gate and approval into production."""
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, task
@@ -7,13 +8,15 @@ from airflow.sdk import Param, task
 from include.contract.loading import Folder, discover_use_cases
 from include.orchestration import assets, run
 from include.orchestration.links import PAGES
-from include.orchestration.stage import REGISTRY_POOL, stage_dag
+from include.orchestration.stage import REGISTRY_POOL, SOURCE_RETRIES, stage_dag
 
 DOC = """Tries a candidate in staging, judges it at the gate, makes it champion and verifies the serving replicas.
 
 Runs when a candidate is registered. By hand, give the version. Where the use case asks for it, a person approves. A
-refusal is kept with its reasons; a change that does not reach every replica is taken back.
+refusal is kept with its reasons; a change that does not reach every replica is taken back. Where the use case asks for
+a rollout, the candidate first predicts beside the champion for a while, and what that shows is judged.
 """
+POKE = timedelta(minutes=1)
 
 
 def params() -> dict[str, Param]:
@@ -57,17 +60,24 @@ def build(use_case: Folder) -> None:
             return bool(judged["approved"])
 
         @task(pool=REGISTRY_POOL, outlets=[champion])
-        def switch(judged: dict[str, Any], answer: dict[str, Any] | None, run_id: str, outlet_events: Any) -> int:
+        def switch(
+            judged: dict[str, Any],
+            answer: dict[str, Any] | None,
+            rollout: dict[str, Any] | None,
+            run_id: str,
+            outlet_events: Any,
+        ) -> int:
             from include.deployment import switch
 
+            shown = rollout or {"reasons": [], "evidence": ""}
             asked = switch.Change(
                 kind="promotion",
                 version=judged["version"],
                 origin=run_id,
-                reasons=tuple(judged["reasons"]),
+                reasons=(*judged["reasons"], *shown["reasons"]),
                 actor=answer["by"] if answer else run.actor(),
                 note=answer["note"] if answer else "",
-                evidence=(judged["evidence"],),
+                evidence=tuple(filter(None, (judged["evidence"], shown["evidence"]))),
             )
             done = switch.promote(use_case, asked, judged["champion"])
             outlet_events[champion].extra = done.to_dict()
@@ -75,11 +85,13 @@ def build(use_case: Folder) -> None:
 
         judged = judge(stage())
         passed = approved(judged)
+        answer = None
         if config.approval.required:
-            answer = _ask(use_case, judged, passed)
-            switch(judged, answer)
-        else:
-            passed >> switch(judged, None)
+            passed = answer = _ask(use_case, judged, passed)
+        rollout = None
+        if config.promotion.rollout != "none":
+            passed = rollout = _try(use_case, judged, passed)
+        passed >> switch(judged, answer, rollout)
 
 
 def _ask(use_case: Folder, judged: Any, passed: Any) -> Any:
@@ -108,6 +120,41 @@ def _ask(use_case: Folder, judged: Any, passed: Any) -> Any:
 
     passed >> approve
     return answered(judged, approve.output)
+
+
+def _try(use_case: Folder, judged: Any, passed: Any) -> Any:
+    """Have the candidate predict beside the champion, wait without holding a slot, and judge what that has shown."""
+    period = use_case.config.promotion.period
+
+    @task(pool=REGISTRY_POOL)
+    def begin_rollout(judged: dict[str, Any], run_id: str) -> int | None:
+        from include.deployment import probation
+
+        return probation.begin(use_case, judged["version"], origin=run_id, actor=run.actor())
+
+    @task.sensor(
+        mode="reschedule",
+        poke_interval=min(POKE, period).total_seconds(),
+        timeout=(period + timedelta(hours=1)).total_seconds(),
+        retries=SOURCE_RETRIES,
+    )
+    def wait_for_rollout(generation: int | None) -> bool:
+        from include.deployment import probation
+
+        return probation.is_over(use_case, generation)
+
+    @task.short_circuit(pool=REGISTRY_POOL)
+    def judge_rollout(generation: int | None, run_id: str) -> dict[str, Any] | None:
+        from include.deployment import probation
+
+        outcome = probation.judge(use_case, generation, origin=run_id, actor=run.actor())
+        return outcome.to_dict() if outcome.passed else None
+
+    begun = begin_rollout(judged)
+    outcome = judge_rollout(begun)
+    passed >> begun
+    wait_for_rollout(begun) >> outcome
+    return outcome
 
 
 for _use_case in discover_use_cases().found.values():

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     requests_in_progress: int = Field(default=16, ge=1, description="Requests that one process works on at a time.")
     requests_waiting: int = Field(default=64, ge=0, description="Requests that may wait for that; more are refused.")
     request_timeout: float = Field(default=10.0, gt=0, description="Seconds until a request must be answered.")
-    body_limit: int = Field(default=2**20, ge=1, description="Bytes of a request's body.")
+    body_limit: int = Field(default=2**23, ge=1, description="Bytes of a request's body.")
 
     @property
     def mlflow_uri(self) -> str:

@@ -150,8 +150,41 @@ class ApprovalConfig(Strict):
     deadline: Duration = timedelta(days=1)
 
 
+class PromotionConfig(Strict):
+    """How an approved candidate meets the requests before it becomes champion."""
+
+    rollout: Literal["none", "shadow", "canary"] = Field(
+        default="none",
+        description="shadow: it predicts every request unseen; canary: it answers a share of them; none: neither.",
+    )
+    weight: float = Field(default=0.1, gt=0, lt=1, description="The share of requests that a canary answers.")
+    period: Duration = Field(default=timedelta(hours=1), description="So long the rollout lasts.")
+    minimum_requests: int = Field(
+        default=100, ge=1, description="Requests that the candidate must have predicted in it."
+    )
+    flipped: float = Field(
+        default=0.4, gt=0, le=1, description="Largest share of decisions that may differ from the champion's."
+    )
+    difference: float = Field(
+        default=1.0, gt=0, description="Largest distance of the predictions from the champion's (W1/sd)."
+    )
+
+
 class ServingConfig(Strict):
     threshold: float | None = Field(default=None, description="Classification: the probability that means yes.")
+    on_missing_store: Literal["refuse", "defaults"] = Field(
+        default="refuse",
+        description="While the online store cannot be reached: refuse entities, or predict them from the defaults.",
+    )
+    defaults: dict[str, Scalar] = Field(
+        default_factory=dict, description="By feature, what it then is; one that is not named is missing."
+    )
+
+    @model_validator(mode="after")
+    def _defaults_are_used(self) -> ServingConfig:
+        if self.defaults and self.on_missing_store != "defaults":
+            raise ValueError("defaults: nothing uses them while on_missing_store is refuse; write defaults there")
+        return self
 
 
 class UseCase(Strict):
@@ -177,6 +210,7 @@ class UseCase(Strict):
     monitoring: MonitoringConfig
     retraining: RetrainingConfig = RetrainingConfig()
     approval: ApprovalConfig = ApprovalConfig()
+    promotion: PromotionConfig = PromotionConfig()
     serving: ServingConfig = ServingConfig()
 
     @property

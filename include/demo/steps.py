@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from include.contract.loading import Folder
-from include.deployment.replica import served_version
+from include.deployment import replica
 from include.files import read_json
 from include.gate.check import GAIN
 from include.history import log as history
@@ -144,10 +144,10 @@ class Tour:
 
     def served(self) -> int:
         """The version that the serving process answers with."""
-        version, said = served_version(self.settings.replicas[0], self.name)
-        if version is None:
-            raise AirflowError(f"serving has no model of {self.name}: {said}")
-        return version
+        seen = replica.served(self.settings.replicas[0], self.name)
+        if seen.version is None:
+            raise AirflowError(f"serving has no model of {self.name}: {seen.said}")
+        return seen.version
 
     def predict(self, entity: dict[str, Any], as_of: datetime) -> dict[str, Any]:
         """One prediction over REST as of a moment of the past, with the features it used."""

@@ -1,4 +1,4 @@
-"""Which versions a rollback may go back to."""
+"""Which versions a rollback may go back to, and which a rollout may try."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from include.deployment import ledger
 from include.deployment.generation import Generation
+from include.history.log import Decision
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,16 @@ def eligible(generations: Sequence[Generation]) -> tuple[Eligible, ...]:
     champion = generations[-1].champion if generations else None
     found = [Eligible(version, since) for version, since in served.items() if version != champion]
     return tuple(sorted(found, key=lambda each: -each.since.number))
+
+
+def judged(decisions: Sequence[Decision], champion: int | None) -> dict[int, str]:
+    """The versions that the gate has judged, except the champion, the latest first: what it has said in words."""
+    approved: dict[int, bool] = {}
+    for each in decisions:
+        if each.kind == "gate" and each.version is not None and each.version != champion:
+            approved[each.version] = approved.get(each.version, False) or each.outcome == "approved"
+    said = {True: "approved by the gate", False: "refused by the gate, only as a shadow"}
+    return {version: f"version {version}: {said[approved[version]]}" for version in sorted(approved, reverse=True)}
 
 
 def choose(use_case: str, version: int | None) -> int:

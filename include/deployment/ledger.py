@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
-from include.deployment.generation import Generation, Kind
+from include.deployment.generation import Generation, Kind, Mode
 from include.files import locked
 from include.history.chained_file import CHAINED, ChainedFile
 from include.settings import get_settings
@@ -51,10 +51,29 @@ def append(
     origin: str = "",
     actor: str = "",
     reason: str = "",
+    challenger: int | None = None,
+    mode: Mode = "",
+    weight: float = 0.0,
 ) -> Generation:
-    """The next generation; ``GenerationConflictError`` where ``after`` is not the head (compare and swap)."""
+    """The next generation; ``GenerationConflictError`` where ``after`` is not the head (compare and swap).
+
+    A rollout ends with it, unless it names the challenger.
+    """
     number = after.number if after is not None else 0
-    generation = Generation(use_case, number + 1, number, champion, previous, kind, origin, actor, reason)
+    generation = Generation(
+        use_case=use_case,
+        number=number + 1,
+        after=number,
+        champion=champion,
+        previous=previous,
+        kind=kind,
+        origin=origin,
+        actor=actor,
+        reason=reason,
+        challenger=challenger,
+        mode=mode,
+        weight=weight,
+    )
     file = _file(use_case)
     with file.appending():
         last = head(use_case)

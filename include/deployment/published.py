@@ -24,6 +24,7 @@ def publish(generation: Generation) -> None:
     for alias, version in (
         (models.PREVIOUS_CHAMPION, generation.previous),
         (models.CHAMPION, generation.champion),
+        (models.CHALLENGER, generation.challenger),
     ):
         known = models.by_alias(generation.use_case, alias)
         if version is None and known is not None:

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import httpx
 
+from include.deployment.generation import Generation
 
-def served_version(address: str, use_case: str) -> tuple[int | None, str]:
-    """The version that a serving process answers with, and in words what it said where there is none."""
+
+@dataclass(frozen=True)
+class Served:
+    """The versions that a serving process answers with, the generation that is whole there, and its words.
+
+    None: no answer, no model, or no generation. ``said`` tells what stands in the way.
+    """
+
+    version: int | None
+    generation: int | None
+    challenger: int | None
+    said: str
+
+    def confirms(self, generation: Generation) -> bool:
+        """Whether the generation is in force there.
+
+        Where nothing was published yet, the version is all that a replica can confirm; a challenger it cannot.
+        """
+        if self.version != generation.champion:
+            return False
+        if self.generation is None:
+            return generation.challenger is None
+        return self.generation == generation.number and self.challenger == generation.challenger
+
+
+def served(address: str, use_case: str) -> Served:
+    """What a serving process answers with; it is asked once, for at most 5 s."""
     try:
         answer = httpx.get(f"{address}/v1/{use_case}", timeout=5, trust_env=False)
     except httpx.TransportError as error:
-        return None, f"no answer ({error})"
+        return Served(None, None, None, f"no answer ({error})")
     if answer.status_code != httpx.codes.OK:
-        return None, f"status {answer.status_code}: {answer.text[:200]}"
+        return Served(None, None, None, f"status {answer.status_code}: {answer.text[:200]}")
     status = answer.json()
-    model = status["model"]
-    problems = f"; {'; '.join(status['problems'])}" if status["problems"] else ""
-    return (model["version"] if model else None), f"version {model['version'] if model else 'none'}{problems}"
+    version = status["model"]["version"] if status["model"] else None
+    generation, challenger = status.get("generation"), status.get("challenger")
+    said = "; ".join(
+        [
+            f"version {version if version is not None else 'none'}",
+            *([f"generation {generation}"] if generation is not None else []),
+            *([f"challenger {challenger}"] if challenger is not None else []),
+            *status["problems"],
+        ]
+    )
+    return Served(version, generation, challenger, said)

@@ -8,122 +8,102 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
 
 from include import alerts
 from include.contract.loading import Folder
 from include.deployment import ledger, published
+from include.deployment.change import (
+    TAKEN_BACK,
+    Change,
+    Done,
+    StaleVerdictError,
+    SwitchError,
+    change_of,
+    keep,
+    was_kept,
+)
 from include.deployment.generation import Generation
-from include.deployment.replica import served_version
+from include.deployment.replica import served
 from include.features import in_use
-from include.history import log as history
-from include.history.log import Decision
-from include.records import Record
 from include.registry import models
 from include.settings import get_settings
+
+__all__ = ["Change", "Done", "StaleVerdictError", "SwitchError", "carry_out", "promote", "rollback", "verify_replicas"]
 
 log = logging.getLogger(__name__)
 
 VERIFY_TIMEOUT = 60.0
-DONE = {"promotion": "promoted", "rollback": "rolled back"}
 ALERT: alerts.Kind = "failed promotion"
 
 
-class SwitchError(Exception):
-    """A change of the champion that did not reach every replica and was taken back."""
-
-
-class StaleVerdictError(ValueError):
-    """The gate compared with a version that is not the champion any more."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """What is asked for: a version in production, by whom and why. ``origin`` names the attempt (an Airflow run)."""
-
-    kind: Literal["promotion", "rollback"]
-    version: int
-    origin: str
-    reasons: tuple[str, ...]
-    actor: str = ""
-    note: str = ""
-    evidence: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Done(Record):
-    """What a change came to. ``decisions`` is the head of the log of decisions after it."""
-
-    version: int
-    previous: int | None
-    generation: int
-    decisions: str
-
-
 def promote(use_case: Folder, change: Change, judged_against: int | None) -> Done:
-    """Make a version the champion.
+    """Make a version the champion. A rollout ends with it.
 
     ``judged_against``: the champion that the gate compared with. ``StaleVerdictError`` where it is another by now.
     """
-    return _change(use_case.config.name, change, judged_against)
+    name = use_case.config.name
+    return carry_out(name, change, lambda head: _next(name, head, change, judged_against))
 
 
 def rollback(use_case: Folder, change: Change) -> Done:
-    """Put an earlier champion back."""
-    return _change(use_case.config.name, change, None)
+    """Put an earlier champion back. A rollout ends with it."""
+    name = use_case.config.name
+    return carry_out(name, change, lambda head: _next(name, head, change, None))
 
 
-def _change(name: str, change: Change, judged_against: int | None) -> Done:
+def carry_out(name: str, change: Change, begin: Callable[[Generation | None], Generation]) -> Done:
+    """Bring a change to every replica, and keep the decision; ``SwitchError`` where one does not follow.
+
+    ``begin`` appends the change's generation after the head that it is given, and refuses what cannot be.
+    """
     models.get(name, change.version)  # is it there at all?
     with ledger.changing(name):
-        head = _settled(name, change.origin)
-        if head is not None and (head.origin, head.kind, head.champion) == (change.origin, change.kind, change.version):
-            generation = head  # the same attempt, run again
-        else:
-            generation = _next(name, head, change, judged_against)
+        head = _settled(name, change)
+        # The same attempt, run again, goes on with its generation.
+        generation = head if head is not None and change.made(head) else begin(head)
         before = ledger.before(generation)
         try:
             _put_in_force(generation)
-            verify_replicas(name, generation.champion)
+            verify_replicas(name, generation)
         except SwitchError as error:
-            _take_back(generation, before, (str(error),), change)
+            if change.ends_rollout:
+                alerts.raise_alert(name, ALERT, str(change.version), f"the rollout was ended: {error}")
+            else:
+                _take_back(generation, before, (str(error),), change)
             raise
-        decisions = _decided(change, DONE[change.kind], generation, change.reasons)
+        decisions = keep(change, change.outcome, generation, change.reasons)
         alerts.resolve(name, ALERT, str(change.version))
     previous = before.champion if before else None
-    log.info("%s: version %d is champion (before: %s)", name, change.version, previous)
+    log.info("%s: version %d %s (champion before: %s)", name, change.version, change.outcome, previous)
     return Done(change.version, previous, generation.number, decisions)
 
 
-def _settled(name: str, origin: str) -> Generation | None:
+def _settled(name: str, change: Change) -> Generation | None:
     """The generation in force, after what others left behind: a change that was broken off, an alias moved by hand."""
     head = ledger.head(name)
     if head is None:
         return _adopt(name, None)
-    if head.origin == origin:
+    if change.made(head):
         return head
-    if (broken := _change_of(head)) and not _was_decided(head):
-        return _take_back(head, ledger.before(head), ("it was broken off, and another change came",), broken)
+    if (broken := change_of(head)) and not was_kept(head):
+        if not broken.ends_rollout:
+            return _take_back(head, ledger.before(head), ("it was broken off, and another change came",), broken)
+        _put_in_force(head)
+        keep(broken, broken.outcome, head, (head.reason,))
+        return head
     in_force = published.read(name)
     published_whole = in_force is not None and in_force.number == head.number
     if not published_whole:
         _put_in_force(head)
-    taken_back = ledger.before(head) if head.kind == "taken back" else None
-    if taken_back is not None and (broken := _change_of(taken_back)) and not _was_decided(taken_back):
-        _decided(broken, "taken back", taken_back, (head.reason,))
+    taken_back = ledger.before(head) if head.kind == TAKEN_BACK else None
+    if taken_back is not None and (broken := change_of(taken_back)) and not was_kept(taken_back):
+        keep(broken, TAKEN_BACK, taken_back, (head.reason,))
     return _adopt(name, head) if published_whole else head
 
 
-def _change_of(generation: Generation) -> Change | None:
-    """The change that a generation was made by, as far as the ledger knows it."""
-    if generation.champion is None or generation.kind not in ("promotion", "rollback"):
-        return None
-    return Change(generation.kind, generation.champion, generation.origin, (generation.reason,), generation.actor)
-
-
 def _adopt(name: str, head: Generation | None) -> Generation | None:
-    """Keep up with an alias that was moved in MLflow itself: it is what serves, so the ledger has to know."""
+    """Keep up with an alias that was moved in MLflow itself: who reads aliases takes that version for the champion."""
     champion = models.by_alias(name, models.CHAMPION)
     version = champion.version if champion else None
     if version == (head.champion if head else None):
@@ -135,7 +115,7 @@ def _adopt(name: str, head: Generation | None) -> Generation | None:
     published.publish(adopted)
     if version is not None:
         by_hand = Change("promotion", version, f"by hand {adopted.number}", (reason,), "outside of the pipeline")
-        _decided(by_hand, DONE["promotion"], adopted, by_hand.reasons)
+        keep(by_hand, by_hand.outcome, adopted, by_hand.reasons)
     return adopted
 
 
@@ -157,7 +137,7 @@ def _next(name: str, head: Generation | None, change: Change, judged_against: in
         kind=change.kind,
         origin=change.origin,
         actor=change.actor,
-        reason="; ".join(filter(None, (change.note, *change.reasons))),
+        reason=change.reason,
     )
 
 
@@ -177,65 +157,43 @@ def _record_in_use(name: str, champion: int | None, previous: int | None) -> Non
 def _take_back(
     generation: Generation, before: Generation | None, reasons: tuple[str, ...], change: Change
 ) -> Generation:
-    """Put what was before in force again, see that the replicas follow, and say so."""
+    """Put the champion from before in force again, see that the replicas follow, and say so. No rollout survives it."""
     name = generation.use_case
     back = ledger.append(
         name,
         generation,
         champion=before.champion if before else None,
         previous=before.previous if before else None,
-        kind="taken back",
+        kind=TAKEN_BACK,
         origin=generation.origin,
         actor=generation.actor,
         reason="; ".join(reasons),
     )
     _put_in_force(back)
     try:
-        verify_replicas(name, back.champion)
+        verify_replicas(name, back)
     except SwitchError as error:
         reasons = (*reasons, f"after it was taken back: {error}")
     log.error("%s: taken back to version %s: %s", name, back.champion, "; ".join(reasons))
-    _decided(change, "taken back", generation, reasons)
-    words = f"version {generation.champion} was taken back, version {back.champion} serves: {'; '.join(reasons)}"
-    alerts.raise_alert(name, ALERT, str(generation.champion), words)
+    keep(change, TAKEN_BACK, generation, reasons)
+    words = f"version {change.version} was taken back, version {back.champion} serves: {'; '.join(reasons)}"
+    alerts.raise_alert(name, ALERT, str(change.version), words)
     return back
 
 
-def _decided(change: Change, outcome: str, generation: Generation, reasons: tuple[str, ...]) -> str:
-    """Log the decision, and anchor the log's head in the registry, out of reach of who can write the log's file."""
-    name, before = generation.use_case, ledger.before(generation)
-    history.append(
-        Decision(
-            use_case=name,
-            kind=change.kind,
-            origin=change.origin,
-            outcome=outcome,
-            version=generation.champion,
-            previous=before.champion if before else None,
-            reasons=reasons,
-            actor=change.actor,
-            note=change.note,
-            evidence=change.evidence,
-            details={"generation": generation.number},
-        )
-    )
-    head = str(history.head(name))
-    published.anchor(name, head)
-    return head
-
-
-def _was_decided(generation: Generation) -> bool:
-    return any(each.details.get("generation") == generation.number for each in history.read(generation.use_case))
-
-
-def verify_replicas(use_case: str, version: int | None) -> None:
-    """Wait until every serving replica answers with the version; without one there is nothing to wait for."""
-    if version is None:
+def verify_replicas(use_case: str, generation: Generation) -> None:
+    """Wait until every serving replica confirms the generation; without a champion there is nothing to wait for."""
+    if generation.champion is None:
         return
     deadline = time.monotonic() + VERIFY_TIMEOUT
+    wanted = f"version {generation.champion}"
+    if generation.challenger is not None:
+        wanted += f" with challenger {generation.challenger}"
     for replica in get_settings().replicas:
-        while (seen := served_version(replica, use_case))[0] != version:
+        while not (seen := served(replica, use_case)).confirms(generation):
             if time.monotonic() > deadline:
-                raise SwitchError(f"replica {replica} does not serve version {version}: {seen[1]}")
+                raise SwitchError(
+                    f"replica {replica} does not serve {wanted} as of generation {generation.number}: {seen.said}"
+                )
             time.sleep(0.2)
-        log.info("replica %s serves version %d", replica, version)
+        log.info("replica %s confirms generation %d", replica, generation.number)

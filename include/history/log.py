@@ -14,7 +14,7 @@ from include.settings import get_settings
 
 CHAMPIONS = ("promoted", "rolled back")  # outcomes that bring a version into production
 
-Kind = Literal["gate", "approval", "promotion", "rollback", "retraining"]
+Kind = Literal["gate", "approval", "promotion", "rollback", "rollout", "retraining"]
 
 
 @dataclass(frozen=True)

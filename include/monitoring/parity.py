@@ -148,7 +148,8 @@ def _sample(use_case: str, start: datetime, end: datetime, size: int) -> tuple[i
         nonlocal count
         # A replay asks about a moment long before it.
         for line in prediction_log.online_lines(use_case, start.astimezone(UTC).date(), datetime.now(UTC).date()):
-            if line["entity"] is not None and start <= datetime.fromisoformat(line["as_of"]) < end:
+            looked_up = line["entity"] is not None and line.get("features_from") != "defaults"
+            if looked_up and start <= datetime.fromisoformat(line["as_of"]) < end:
                 count += 1
                 yield line
 

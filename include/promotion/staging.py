@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 
 from include.contract.loading import Folder
-from include.deployment.replica import served_version
+from include.deployment.replica import served
 from include.gate import cost
 from include.gate.cost import Cost
 from include.gate.staging import Trial
@@ -156,6 +156,7 @@ def _bare_environment(home: Path) -> dict[str, str]:
     return kept | {
         "EVERGREEN_HOME": str(home),
         "EVERGREEN_FEATURES": str(home / "features"),  # read by feature_store.yaml
+        "NUMBA_CACHE_DIR": str(get_settings().home / "cache" / "numba"),  # compiled code, of no version
         "EVERGREEN_USE_CASE_PATHS": use_cases,
         "MLFLOW_TRACKING_URI": models.tracking_uri(),
     }
@@ -163,12 +164,12 @@ def _bare_environment(home: Path) -> dict[str, str]:
 
 def _wait_for(process: subprocess.Popen[bytes], address: str, use_case: str, version: int, log_file: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
-    while (seen := served_version(address, use_case))[0] != version:
+    while (seen := served(address, use_case)).version != version:
         if process.poll() is not None:
             end = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
             raise StagingError(f"the process ended with status {process.returncode}: {' '.join(end)}")
         if time.monotonic() > deadline:
-            raise StagingError(f"does not serve the version after {START_TIMEOUT:.0f} s: {seen[1]}")
+            raise StagingError(f"does not serve the version after {START_TIMEOUT:.0f} s: {seen.said}")
         time.sleep(0.2)
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-import orjson
 from fastapi import FastAPI, Path, Query
 from fastapi.responses import RedirectResponse, Response
 
 from include.contract.loading import Folder
 from include.registry.models import CHAMPION
 from include.serving import documentation, problems, status
-from include.serving.follower import Deployment, Followed, Follower
+from include.serving.access.admission import Admission
+from include.serving.access.current import CurrentTokens
+from include.serving.access.limiter import Limit, Limiter
+from include.serving.access.middleware import Access
+from include.serving.endpoint import Limits, PredictEndpoint
+from include.serving.explanations import Explanations
+from include.serving.followed import Followed
+from include.serving.follower import Follower
 from include.serving.lookup import LookupFactory
 from include.serving.metrics import CONTENT_TYPE, Metrics
 from include.serving.online_features import shared_store
-from include.serving.prediction import answer
 from include.serving.prediction_log import PredictionLog
 from include.serving.problems import Problem
 from include.serving.schemas import Entities, PredictRequest, PredictResponse, ProblemDocument, Ready, UseCaseStatus
+from include.serving.service import Service, deployment_of
+from include.serving.shadow import ShadowQueue
 from include.settings import Settings
 
 Name = Annotated[str, Path(title="Use case", description="The name of the use case.")]
@@ -40,8 +46,11 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     told = {
         400: "The body is not JSON.",
         404: "No such use case, or the online store does not know the entity.",
+        413: "The body is too large.",
+        415: "The body is not said to be JSON.",
         422: "A field is missing, unknown or of a wrong type; `errors` names it.",
-        503: "No model has the alias yet, or a store cannot be reached.",
+        503: "No model has the alias yet, a store cannot be reached, or too many requests wait.",
+        504: "The answer took too long.",
     }
     schema = {problems.MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}}
     return {code: {"description": told[code], "model": ProblemDocument, "content": schema} for code in statuses}
@@ -60,13 +69,19 @@ def create_app(
         {name: folder.config for name, folder in use_cases.items()}, alias, lookup_factory or shared_store(), interval
     )
     logs = {name: PredictionLog(settings.predictions, name) for name in use_cases}
-    metrics = Metrics(follower)
+    metrics, admission = Metrics(follower), Admission(settings.requests_in_progress, settings.requests_waiting)
+    explanations = Explanations()
+    shadows = ShadowQueue(lambda use_case, time, lines: logs[use_case].append(time, lines))
+    services = {name: Service(follower, name, log, explanations, shadows) for name, log in logs.items()}
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         follower.start()
         yield
+        admission.close()
+        await admission.drained(settings.request_timeout)
         follower.stop()
+        shadows.close()
         for log in logs.values():
             log.close()
 
@@ -84,38 +99,25 @@ def create_app(
     documentation.install(app, follower)
     _operations(app, follower, metrics)
     _models(app, follower)
-    _predictions(app, follower, metrics, logs)
+    _describe_predictions(app)
+    limits = Limits(settings.body_limit, settings.request_timeout, remote=bool(settings.redis))
+    app.add_middleware(PredictEndpoint, services=services, admission=admission, metrics=metrics, limits=limits)
+    tokens = CurrentTokens(settings.tokens, Limit.of(settings.request_rate, settings.request_burst))
+    app.add_middleware(Access, tokens=tokens, limiter=Limiter(), settings=settings)
     return app
 
 
-def _predictions(app: FastAPI, follower: Follower, metrics: Metrics, logs: Mapping[str, PredictionLog]) -> None:
+def _describe_predictions(app: FastAPI) -> None:
     @app.post(
         documentation.PREDICT,
         tags=["predictions"],
         summary="Predict",
         response_model=PredictResponse,
-        responses=_errors(400, 404, 422, 503),
+        responses=_errors(400, 404, 413, 415, 422, 503, 504),
     )
-    def predict(use_case: Name, body: PredictRequest) -> Response:
+    def predict(use_case: Name, body: PredictRequest) -> None:
         """Predict for entities (their features are looked up) or for complete rows of features."""
-        deployment = _deployment(_followed(follower, use_case), follower)
-        content = answer(use_case, deployment, body, logs[use_case])
-        metrics.predicted(use_case, len(content["predictions"]))
-        return Response(orjson.dumps(content), media_type="application/json")
-
-    @app.middleware("http")
-    async def measure(request: Any, call_next: Any) -> Response:
-        start = time.perf_counter()
-        code = 500
-        try:
-            response: Response = await call_next(request)
-            code = response.status_code
-        finally:
-            parts = request.url.path.split("/")
-            if request.method == "POST" and parts[-1] == "predict":
-                name = parts[2] if len(parts) == 4 and parts[2] in logs else "unknown"  # labels must stay few
-                metrics.request(name, code, time.perf_counter() - start)
-        return response
+        # For its description: PredictEndpoint stands in front and answers.
 
 
 def _operations(app: FastAPI, follower: Follower, metrics: Metrics) -> None:
@@ -160,7 +162,7 @@ def _models(app: FastAPI, follower: Follower) -> None:
     )
     def entities(use_case: Name, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Entities:
         """A few of the newest entities that have features, to try the API with."""
-        lookup = _deployment(_followed(follower, use_case), follower).lookup
+        lookup = deployment_of(_followed(follower, use_case), follower).lookup
         if lookup is None:
             raise Problem(503, "No features", f"the online store of {use_case} cannot be read")
         try:
@@ -175,13 +177,3 @@ def _followed(follower: Follower, name: str) -> Followed:
     if followed is None:
         raise Problem(404, "No such use case", f"{name!r} is none of {', '.join(follower.states) or 'no use cases'}")
     return followed
-
-
-def _deployment(followed: Followed, follower: Follower) -> Deployment:
-    """The model to answer with; a request keeps it to its end."""
-    if followed.deployment is not None:
-        return followed.deployment
-    why = followed.problem or follower.registry.problem
-    if why is None and followed.wanted is None:
-        why = f"no version is {follower.alias} yet" if followed.asked else "the registry has not been asked yet"
-    raise Problem(503, "No model", f"{followed.use_case.name}: {why or 'the model is being loaded'}")

@@ -1,4 +1,8 @@
-"""Follows the registry's alias of each use case: a new version is loaded beside the old one, then takes its place."""
+"""Follows what the registry says is in production: new versions are loaded beside the old ones, then take their place.
+
+That is the generation which promotion and rollback publish. Where nothing was ever published, and under another alias
+than the champion's, it is the version that has the alias.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from include.contract.use_case import UseCase
+from include.deployment import published
+from include.deployment.generation import Generation
 from include.registry import models
-from include.registry.models import ModelVersion, Predictor, RegistryUnavailable
-from include.registry.runs import TEST_FILE, logged_file
+from include.registry.models import ModelVersion, RegistryUnavailable
 from include.serving.compiled.served import Served, accelerate
+from include.serving.followed import Deployment, Followed
 from include.serving.lookup import Lookup, LookupFactory
+from include.serving.samples import sample
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["Deployment", "Followed", "Follower", "RegistryState"]
 
 log = logging.getLogger(__name__)
 
@@ -27,51 +32,26 @@ SAMPLED = 500  # rows that a compiled model is held to its pipeline on
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """A loaded version with the lookup of its features. A request keeps the one it started with."""
+class _Wanted:
+    """What the registry asks for: the champion, and the generation that says so, if one does."""
 
-    served: Served
-    lookup: Lookup | None
-    loaded_at: datetime
-    problems: tuple[str, ...] = ()
+    champion: ModelVersion | None
+    generation: Generation | None = None
 
     @property
-    def predictor(self) -> Predictor:
-        return self.served.predictor
+    def number(self) -> int | None:
+        return self.generation.number if self.generation else None
 
     @property
-    def version(self) -> ModelVersion:
-        return self.predictor.version
-
-
-@dataclass(frozen=True)
-class Followed:
-    """What is known and served for a use case; replaced whole, never changed."""
-
-    use_case: UseCase
-    asked: bool = False
-    wanted: ModelVersion | None = None
-    deployment: Deployment | None = None
-    problem: str | None = None
-
-    @property
-    def ready(self) -> bool:
-        """A model is served from the online store, or no version has the alias."""
-        if self.deployment is None:
-            return self.asked and self.wanted is None
-        return not self.deployment.problems
-
-    @property
-    def current(self) -> bool:
-        served = self.deployment.version if self.deployment else None
-        return self.asked and served == self.wanted
+    def challenger(self) -> int | None:
+        return self.generation.challenger if self.generation else None
 
 
 @dataclass
 class _Retry:
     """When a version that could not be served, or not wholly, is tried again."""
 
-    version: ModelVersion
+    version: int
     attempts: int = 0
     at: float = 0.0
 
@@ -118,21 +98,37 @@ class Follower:
             self._poll()
 
     def _poll(self) -> None:
-        for name in self.states:
+        for name, followed in list(self.states.items()):
             try:
-                wanted = models.by_alias(name, self.alias)
+                wanted = self._wanted(name, followed)
             except RegistryUnavailable as error:
                 if self.registry.reachable is not False:
                     log.warning("the registry does not answer; serving what is loaded: %s", error)
                 self.registry = RegistryState(False, datetime.now(UTC), str(error))
                 return
+            except Exception as error:
+                log.exception("%s: what is in production cannot be read", name)
+                problem = f"what is in production cannot be read: {type(error).__name__}: {error}"
+                self.states[name] = replace(followed, problem=problem)
+                continue
             self.registry = RegistryState(True, datetime.now(UTC))
             try:
                 self._follow(name, wanted)
             except Exception as error:
-                log.exception("%s: version %s cannot be served", name, wanted.version if wanted else None)
-                problem = f"version {wanted.version if wanted else None}: {type(error).__name__}: {error}"
+                version = wanted.champion.version if wanted.champion else None
+                log.exception("%s: version %s cannot be served", name, version)
+                problem = f"version {version}: {type(error).__name__}: {error}"
                 self.states[name] = replace(self.states[name], problem=problem)
+
+    def _wanted(self, name: str, followed: Followed) -> _Wanted:
+        """Asks the registry: once, while nothing changes."""
+        generation = published.read(name) if self.alias == models.CHAMPION else None
+        if generation is None:
+            return _Wanted(models.by_alias(name, self.alias))
+        if generation.champion is None:
+            return _Wanted(None, generation)
+        known = followed.loaded(generation.champion)
+        return _Wanted(known.version if known else models.get(name, generation.champion), generation)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -142,37 +138,85 @@ class Follower:
                 log.exception("following the alias %s failed", self.alias)
             self._stop.wait(self.interval)
 
-    def _follow(self, name: str, wanted: ModelVersion | None) -> None:
+    def _follow(self, name: str, wanted: _Wanted) -> None:
         followed = self.states[name]
-        if wanted is None:
+        if wanted.champion is None:
             if followed.deployment is not None:
                 log.info("%s: no version is %s any more", name, self.alias)
-            self.states[name] = Followed(followed.use_case, asked=True)
+            self.states[name] = Followed(followed.use_case, asked=True, generation=wanted.number)
             return
-        problem = followed.problem if followed.wanted == wanted else None
-        followed = self.states[name] = replace(followed, asked=True, wanted=wanted, problem=problem)
-        if followed.current and followed.deployment is not None and not followed.deployment.problems:
+        problem = followed.problem if followed.wanted == wanted.champion else None
+        followed = self.states[name] = replace(followed, asked=True, wanted=wanted.champion, problem=problem)
+        champion = self._champion(followed, wanted.champion)
+        if champion is None:
             return
-        retry = self._retries.setdefault(name, _Retry(wanted))
-        if retry.version != wanted:
-            retry = self._retries[name] = _Retry(wanted)
-        if time.monotonic() < retry.at:
-            return
-        retry.attempts += 1
-        retry.at = time.monotonic() + min(self.interval * 2**retry.attempts, LONGEST_PAUSE)
-        if followed.current and followed.deployment is not None:
-            deployment = self._with_lookup(followed.use_case, followed.deployment.served)
+        challenger, why = self._challenger(followed, wanted.challenger)
+        generation = wanted.generation
+        self.states[name] = Followed(
+            followed.use_case,
+            asked=True,
+            wanted=wanted.champion,
+            deployment=champion,
+            challenger=challenger,
+            challenger_problem=why,
+            mode=generation.mode if generation and challenger else "",
+            weight=generation.weight if generation and challenger else 0.0,
+            generation=wanted.number if why is None else None,
+        )
+
+    def _champion(self, followed: Followed, wanted: ModelVersion) -> Deployment | None:
+        """What is to answer; None while a version that could not be served waits for its next try."""
+        name, served = followed.use_case.name, followed.deployment
+        if served is not None and followed.current and not served.problems:
+            self._retries.pop(name, None)
+            return served
+        if not self._due(name, wanted.version):
+            return served if followed.current else None
+        if served is not None and followed.current:
+            deployment = self._with_lookup(followed.use_case, served.served)
         else:
-            # loading and verifying predict, so that the first request finds the model warm
-            served = accelerate(models.load(wanted), _sample(wanted))
-            log.info("%s: version %d runs %s: %s", name, wanted.version, served.engine, served.reason)
-            deployment = self._with_lookup(followed.use_case, served)
-            if deployment.problems and followed.deployment is not None and not followed.deployment.problems:
+            deployment = followed.loaded(wanted.version) or self._load(followed.use_case, wanted)
+            if deployment.problems and served is not None and not served.problems:
                 raise RuntimeError("; ".join(deployment.problems))  # the old one serves better
             log.info("%s: serving version %d, digest %s", name, wanted.version, wanted.digest[:12])
-        if not deployment.problems:
-            del self._retries[name]
-        self.states[name] = replace(followed, deployment=deployment, problem=None)
+        return deployment
+
+    def _challenger(self, followed: Followed, wanted: int | None) -> tuple[Deployment | None, str | None]:
+        """What is tried beside the champion, or what stands in the way: that must not reach the champion."""
+        name = followed.use_case.name
+        what = f"{name} challenger"
+        known = followed.loaded(wanted) if wanted is not None else None
+        if wanted is None or known is not None:
+            self._retries.pop(what, None)
+            return known, None
+        if not self._due(what, wanted):
+            return None, followed.challenger_problem
+        try:
+            deployment = self._load(followed.use_case, models.get(name, wanted))
+        except Exception as error:
+            log.exception("%s: challenger, version %d, cannot be served", name, wanted)
+            return None, f"challenger, version {wanted}: {type(error).__name__}: {error}"
+        if deployment.problems:
+            return None, f"challenger, version {wanted}: {'; '.join(deployment.problems)}"
+        return deployment, None
+
+    def _due(self, what: str, version: int) -> bool:
+        """Whether a version may be tried now; each try doubles the pause to the next."""
+        retry = self._retries.get(what)
+        if retry is None or retry.version != version:
+            retry = self._retries[what] = _Retry(version)
+        if time.monotonic() < retry.at:
+            return False
+        retry.attempts += 1
+        retry.at = time.monotonic() + min(self.interval * 2**retry.attempts, LONGEST_PAUSE)
+        return True
+
+    def _load(self, use_case: UseCase, version: ModelVersion) -> Deployment:
+        # loading and verifying predict, so that the first request finds the model warm
+        predictor = models.load(version)
+        served = accelerate(predictor, sample(predictor, SAMPLED))
+        log.info("%s: version %d runs %s: %s", use_case.name, version.version, served.engine, served.reason)
+        return self._with_lookup(use_case, served)
 
     def _with_lookup(self, use_case: UseCase, served: Served) -> Deployment:
         problems: tuple[str, ...] = ()
@@ -187,15 +231,3 @@ class Follower:
             if lacking:
                 problems = (f"the feature service lacks {', '.join(lacking)}, which the model needs",)
         return Deployment(served, lookup, datetime.now(UTC), problems)
-
-
-def _sample(version: ModelVersion) -> pd.DataFrame | None:
-    """Rows that the version was tested on; None where its run logged none."""
-    import polars as pl
-
-    try:
-        rows = pl.read_parquet(logged_file(version, TEST_FILE), columns=list(version.features))
-    except Exception as error:  # noqa: BLE001 - a version from elsewhere: the model's own example has to do
-        log.warning("%s version %d: no rows of its test to verify with: %s", version.use_case, version.version, error)
-        return None
-    return rows.sample(min(SAMPLED, rows.height), seed=0).to_pandas()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from include.serving.follower import Deployment, Follower
+from include.serving.followed import Deployment
+from include.serving.follower import Follower
+from include.serving.prediction import FeaturesFrom
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +39,30 @@ class Metrics:
             registry=self._collectors,
         )
 
-    def request(self, use_case: str, status: int, seconds: float) -> None:
-        self._requests.labels(use_case, str(status)).inc()
-        self._seconds.labels(use_case).observe(seconds)
+        self._defaulted = Counter(
+            "evergreen_predictions_from_defaults",
+            "Rows predicted from default features, since the online store could not be reached.",
+            ("use_case",),
+            registry=self._collectors,
+        )
 
-    def predicted(self, use_case: str, rows: int) -> None:
-        self._rows.labels(use_case).inc(rows)
+    @lru_cache(maxsize=1000)  # noqa: B019 - as many as there are labels; finding them costs more than counting
+    def _request(self, use_case: str, status: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(use_case, str(status)), self._seconds.labels(use_case)
+
+    @lru_cache(maxsize=1000)  # noqa: B019
+    def _counted(self, use_case: str) -> Counter:
+        return self._rows.labels(use_case)
+
+    def request(self, use_case: str, status: int, seconds: float) -> None:
+        count, time = self._request(use_case, status)
+        count.inc()
+        time.observe(seconds)
+
+    def predicted(self, use_case: str, rows: int, source: FeaturesFrom) -> None:
+        self._counted(use_case).inc(rows)
+        if source == "defaults":
+            self._defaulted.labels(use_case).inc(rows)
 
     def text(self) -> bytes:
         return generate_latest(self._collectors)

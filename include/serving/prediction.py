@@ -1,99 +1,180 @@
-"""Answers one prediction request."""
+"""Predicts the rows of a request, keeps what was predicted, and puts the answer into words."""
 
 from __future__ import annotations
 
 import logging
 import math
-import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from include.serving.follower import Deployment
-from include.serving.lookup import EntitiesNotFound, FeatureRow, Lookup
-from include.serving.prediction_log import PredictionLog
+import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from include.serving.followed import Deployment
+from include.serving.lookup import FeatureRow
+from include.serving.prediction_log import ONLINE, PredictionLog, Source
 from include.serving.problems import Problem
-from include.serving.schemas import PredictRequest
-from include.serving.validation import check_entities, check_rows
+
+if TYPE_CHECKING:
+    from include.training.explanation import Explanation
 
 log = logging.getLogger(__name__)
 
+FeaturesFrom = Literal["request", "store", "defaults"]
 
-def answer(name: str, deployment: Deployment, body: PredictRequest, predictions: PredictionLog) -> dict[str, Any]:
-    """Predict, log, and only then answer."""
-    features = deployment.predictor.features
-    if body.rows is not None:
-        check_rows(body.rows, features)
-        found = [FeatureRow(row, None, {}) for row in body.rows]
-        entities: Sequence[Mapping[str, Any] | None] = [None] * len(found)
-    else:
-        entities = body.entities or []
-        found = look_up(name, deployment.lookup, body.entities or [], body.as_of)
-    seen = [{feature.name: row.values.get(feature.name) for feature in features} for row in found]
-    values = _predict(deployment, seen)
-    request_id, time = uuid.uuid4().hex, datetime.now(UTC)
-    version = deployment.version
-    lines = [
-        {
-            "request_id": request_id,
-            "model_version": version.version,
-            "run_id": version.run_id,
-            "entity": entity,
-            "as_of": body.as_of or time,
-            "event_timestamp": row.event_timestamp,
-            "feature_timestamps": row.view_timestamps,
-            "features": used,
-            "prediction": value,
-        }
-        for entity, row, used, value in zip(entities, found, seen, values, strict=True)
-    ]
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a request is predicted from, by row.
+
+    ``values`` are in the order of the model's features, ``features`` the same by name; ``known`` may hold more.
+    """
+
+    values: Sequence[Sequence[Any]]
+    features: Sequence[Struct | Mapping[str, Any]]
+    known: Sequence[Struct | Mapping[str, Any]]
+    source: FeaturesFrom
+    entities: Sequence[Mapping[str, Any] | None]
+    stamps: Sequence[datetime | None]
+    view_stamps: Sequence[Mapping[str, datetime | None]]
+    as_of: datetime
+
+    def of(self, names: Sequence[str]) -> Rows:
+        """The same rows for a model that reads these features."""
+        known = [row if isinstance(row, Mapping) else msgspec.to_builtins(row) for row in self.known]
+        values = [[row.get(name) for name in names] for row in known]
+        return replace(self, values=values, features=[dict(zip(names, row, strict=True)) for row in values])
+
+    @classmethod
+    def given(cls, rows: Sequence[Struct], as_of: datetime) -> Rows:
+        """Complete rows of the request."""
+        nothing: list[None] = [None] * len(rows)
+        return cls([astuple(row) for row in rows], rows, rows, "request", nothing, nothing, [{}] * len(rows), as_of)
+
+    @classmethod
+    def looked_up(
+        cls, names: Sequence[str], entities: Sequence[Mapping[str, Any]], found: Sequence[FeatureRow], as_of: datetime
+    ) -> Rows:
+        """The features of entities as the store has them; one that it has not is missing."""
+        values = [[row.values.get(name) for name in names] for row in found]
+        return cls(
+            values,
+            [dict(zip(names, row, strict=True)) for row in values],
+            [row.values for row in found],
+            "store",
+            entities,
+            [row.event_timestamp for row in found],
+            [row.view_timestamps for row in found],
+            as_of,
+        )
+
+    @classmethod
+    def defaults(cls, row: Mapping[str, Any], entities: Sequence[Mapping[str, Any]], as_of: datetime) -> Rows:
+        """The same row for all entities, whose features cannot be looked up."""
+        count = len(entities)
+        nothing: list[None] = [None] * count
+        same = [row] * count
+        return cls([[*row.values()]] * count, same, same, "defaults", entities, nothing, [{}] * count, as_of)
+
+
+class Line(Struct, gc=False):
+    """A prediction in the log, without what the log itself adds."""
+
+    source: Source
+    request_id: str
+    model_version: int
+    run_id: str
+    engine: str
+    client: str | None
+    features_from: FeaturesFrom
+    entity: Mapping[str, Any] | None
+    as_of: datetime
+    event_timestamp: datetime | None
+    feature_timestamps: Mapping[str, datetime | None]
+    features: Any
+    prediction: float
+
+
+class Model(Struct, gc=False):
+    name: str
+    version: int
+    run_id: str
+
+
+class Prediction(Struct, gc=False):
+    prediction: float
+    decision: bool | None
+    entity: Mapping[str, Any] | None
+    event_timestamp: datetime | None
+    feature_timestamps: Mapping[str, datetime | None] | None
+    features: Any = None
+    explanation: Any = None
+
+
+class Answer(Struct, gc=False):
+    """What ``schemas.PredictResponse`` documents."""
+
+    request_id: str
+    model: Model
+    as_of: datetime
+    features_from: FeaturesFrom
+    predictions: list[Prediction]
+
+
+def predict(deployment: Deployment, rows: Sequence[Sequence[Any]]) -> list[float]:
+    """The predictions of rows in the order of the model's features; ``Problem`` where it takes them not."""
     try:
-        predictions.append(time, lines)
-    except OSError as error:
-        log.exception("%s: the prediction log cannot be written", name)
-        raise Problem(503, "Not logged", f"the prediction could not be logged and is not answered: {error}") from error
-    threshold = deployment.predictor.threshold
-    return {
-        "request_id": request_id,
-        "model": {"name": name, "version": version.version, "run_id": version.run_id},
-        "predictions": [
-            {
-                "prediction": value,
-                "decision": None if threshold is None else value >= threshold,
-                "entity": entity,
-                "event_timestamp": row.event_timestamp,
-                "feature_timestamps": row.view_timestamps or None,
-                "features": used if body.explain else None,
-            }
-            for entity, row, used, value in zip(entities, found, seen, values, strict=True)
-        ],
-    }
-
-
-def look_up(
-    name: str, lookup: Lookup | None, entities: Sequence[Mapping[str, Any]], as_of: datetime | None
-) -> list[FeatureRow]:
-    """The entities' features, or the problem that says which is not known."""
-    if lookup is None:
-        raise Problem(503, "No features", f"the online store of {name} cannot be read; complete rows can be predicted")
-    check_entities(entities, lookup.key_types, lookup.request_types, lookup.needed)
-    try:
-        return lookup.rows(entities, as_of)
-    except EntitiesNotFound as error:
-        when = f"that counts at {as_of.isoformat()}" if as_of else "that counts now"
-        errors = [(f"entities[{at}]", f"{dict(entities[at])} has no row online {when}") for at in error.positions]
-        detail = "; ".join(f"{field}: {message}" for field, message in errors[:3])
-        raise Problem(404, "Entity not found", detail, errors[:20]) from error
-    except Exception as error:
-        log.exception("%s: the online store cannot be read", name)
-        raise Problem(503, "No features", f"the online store cannot be read: {type(error).__name__}") from error
-
-
-def _predict(deployment: Deployment, rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    try:
-        values = deployment.served.predict([list(row.values()) for row in rows])
+        values = deployment.served.predict(rows)
     except ValueError as error:
         raise Problem(422, "Model refused", f"version {deployment.version.version}: {error}") from error
     if not all(map(math.isfinite, values)):
         raise Problem(500, "No prediction", f"version {deployment.version.version} predicts a value that is not finite")
     return values
+
+
+def lines_of(
+    request_id: str, deployment: Deployment, rows: Rows, values: Sequence[float], client: str | None
+) -> list[Line]:
+    """The lines of the log, one a row."""
+    version, engine = deployment.version, deployment.served.engine
+    seen = zip(rows.entities, rows.stamps, rows.view_stamps, rows.features, values, strict=True)
+    return [
+        Line(
+            ONLINE, request_id, version.version, version.run_id, engine, client, rows.source,
+            entity, rows.as_of, stamp, stamps, features, value,
+        )
+        for entity, stamp, stamps, features, value in seen
+    ]  # fmt: skip
+
+
+def keep(lines: Sequence[Line], predictions: PredictionLog) -> None:
+    """Write the lines to the log. What cannot be kept must not be answered: a ``Problem``."""
+    try:
+        predictions.append(datetime.now(UTC), lines)
+    except OSError as error:
+        log.exception("the prediction log cannot be written")
+        raise Problem(503, "Not logged", f"the prediction could not be logged and is not answered: {error}") from error
+
+
+def answer(
+    request_id: str,
+    deployment: Deployment,
+    rows: Rows,
+    values: Sequence[float],
+    explanations: Sequence[Explanation] | None = None,
+) -> bytes:
+    """The answer as JSON; with ``explanations``, one a row, it also has what the model saw."""
+    version, threshold = deployment.version, deployment.predictor.threshold
+    found = [
+        Prediction(value, None if threshold is None else value >= threshold, entity, stamp, stamps or None)
+        for entity, stamp, stamps, value in zip(rows.entities, rows.stamps, rows.view_stamps, values, strict=True)
+    ]
+    for each, features, explanation in zip(found, rows.features, explanations or (), strict=False):
+        each.features, each.explanation = features, explanation.to_dict()
+    model = Model(version.use_case, version.version, version.run_id)
+    return _encode(Answer(request_id, model, rows.as_of, rows.source, found))

@@ -10,12 +10,15 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import orjson
 import polars as pl
+import pyarrow.parquet as pq
 
 from include.files import replacing
 from include.settings import get_settings
@@ -32,6 +35,10 @@ REQUIRED: dict[str, pl.DataType] = {
     "run_id": pl.String(),
 }
 TIME = "time"
+Source = Literal["online", "shadow"]
+ONLINE: Source = "online"
+
+_encode = msgspec.json.Encoder().encode
 
 
 class PredictionLog:
@@ -46,10 +53,11 @@ class PredictionLog:
         self._day = date.min
         self._size = 0
 
-    def append(self, time: datetime, lines: Iterable[Mapping[str, Any]]) -> None:
+    def append(self, time: datetime, lines: Iterable[Mapping[str, Any] | msgspec.Struct]) -> None:
         """Write the lines of one answer. ``OSError`` where they are not all written: the answer must not be sent."""
-        common = {"use_case": self._use_case, "time": time, "source": "online"}
-        content = b"".join(orjson.dumps({**common, **line}, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
+        common = _encode({"use_case": self._use_case, "time": time})[:-1]
+        whole = (line if isinstance(line, msgspec.Struct) else {"source": ONLINE, **line} for line in lines)
+        content = b"".join([b"%b,%b\n" % (common, _encode(line)[1:]) for line in whole])
         with self._lock:
             descriptor = self._segment(time.astimezone(UTC).date(), len(content))
             written = os.write(descriptor, content)
@@ -88,29 +96,32 @@ def _create(folder: Path) -> int:
             continue
 
 
-def read_online(use_case: str, start: datetime, end: datetime) -> pl.DataFrame:
+def read_online(use_case: str, start: datetime, end: datetime, source: Source | None = ONLINE) -> pl.DataFrame:
     """The online predictions answered in ``[start, end)``, in the batch log's columns with ``time`` after ``run_id``.
 
-    Predictions from complete rows have no entity. Torn lines, which were never answered, are skipped and reported.
+    ``source`` shadow: what a challenger predicted for the same rows, which nobody was answered; None: both. Predictions
+    from complete rows have no entity. Torn lines, which were never answered, are skipped and reported.
     """
-    frame, torn = scan_online(use_case, start, end)
+    frame, torn = scan_online(use_case, start, end, source)
     if torn:
         log.warning("%s: skipped %d torn lines of the online prediction log", use_case, torn)
     return frame
 
 
-def online_lines(use_case: str, first: date, last: date) -> Iterator[dict[str, Any]]:
+def online_lines(use_case: str, first: date, last: date, source: Source | None = ONLINE) -> Iterator[dict[str, Any]]:
     """The lines of the predictions that were answered on these days, both included (UTC), without torn ones."""
-    return (line for line in _lines(use_case, first, last) if line is not None)
+    return (line for line in _lines(use_case, first, last, source) if line is not None)
 
 
-def scan_online(use_case: str, start: datetime, end: datetime) -> tuple[pl.DataFrame, int]:
+def scan_online(
+    use_case: str, start: datetime, end: datetime, source: Source | None = ONLINE
+) -> tuple[pl.DataFrame, int]:
     """The same with the number of torn lines."""
     found: list[dict[str, Any]] = []
     keys: dict[str, None] = {}
     features: dict[str, None] = {}
     torn = 0
-    for line in _lines(use_case, start.astimezone(UTC).date(), end.astimezone(UTC).date()):
+    for line in _lines(use_case, start.astimezone(UTC).date(), end.astimezone(UTC).date(), source):
         if line is None:
             torn += 1
             continue
@@ -135,17 +146,20 @@ def scan_online(use_case: str, start: datetime, end: datetime) -> tuple[pl.DataF
     return pl.DataFrame(found, schema=columns, orient="row", infer_schema_length=None), torn
 
 
-def _lines(use_case: str, first: date, last: date) -> Iterator[dict[str, Any] | None]:
-    """The log's lines; None for a torn one."""
+def _lines(use_case: str, first: date, last: date, source: Source | None) -> Iterator[dict[str, Any] | None]:
+    """The log's lines of a source; None for a torn one."""
     folder = get_settings().predictions / use_case / "online"
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     for path in [path for day in days for path in sorted((folder / day.isoformat()).glob("*.jsonl"))]:
         *whole, rest = path.read_bytes().split(b"\n")
         for line in whole:
             try:
-                yield orjson.loads(line)
+                content = orjson.loads(line)
             except orjson.JSONDecodeError:
                 yield None
+                continue
+            if source in (None, content["source"]):
+                yield content
         if rest:
             yield None
 
@@ -157,18 +171,34 @@ def batch_file(use_case: str, partition_key: str) -> Path:
 
 
 def write_batch(use_case: str, partition_key: str, frame: pl.DataFrame) -> Path:
-    """Write a partition's predictions whole, in place of those that are there.
+    """Write a partition's predictions whole, in place of those that are there; columns as for ``write_parts``."""
+    write_parts(use_case, partition_key, [frame])
+    return batch_file(use_case, partition_key)
+
+
+def write_parts(use_case: str, partition_key: str, parts: Iterable[pl.DataFrame]) -> int:
+    """The same from parts, of which one is in memory at a time and there is at least one; how many rows they have.
 
     Columns: ``request_id``, the entity's key, ``event_timestamp``, ``prediction``, ``model_version``, ``run_id``, the
     features. ``ValueError`` names a column that is missing or of another type.
     """
-    for name, dtype in REQUIRED.items():
-        if frame.schema.get(name) != dtype:
-            raise ValueError(f"{use_case} {partition_key}: column {name} must be {dtype}, is {frame.schema.get(name)}")
-    path = batch_file(use_case, partition_key)
-    with replacing(path) as temporary:
-        frame.write_parquet(temporary, compression="zstd")
-    return path
+    rows = 0
+    with ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for part in parts:
+            for name, dtype in REQUIRED.items():
+                if part.schema.get(name) != dtype:
+                    told = f"column {name} must be {dtype}, is {part.schema.get(name)}"
+                    raise ValueError(f"{use_case} {partition_key}: {told}")
+            table = part.to_arrow()
+            if writer is None:
+                temporary = stack.enter_context(replacing(batch_file(use_case, partition_key)))
+                writer = stack.enter_context(pq.ParquetWriter(temporary, table.schema, compression="zstd"))
+            writer.write_table(table.cast(writer.schema))
+            rows += part.height
+        if writer is None:
+            raise ValueError(f"{use_case} {partition_key}: there is no part to write")
+    return rows
 
 
 def read_batch(use_case: str, partition_keys: Sequence[str]) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -19,12 +19,16 @@ SHOWN = 20  # a thousand wrong rows need not be listed one by one
 class Problem(Exception):  # noqa: N818 - the RFC's word
     """An answer that is an error. ``errors`` are pairs of the field and what is wrong with it."""
 
-    def __init__(self, status: int, title: str, detail: str, errors: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, status: int, title: str, detail: str, errors: Sequence[tuple[str, str]] = (), *, retry_after: int = 1
+    ) -> None:
+        """``retry_after``: seconds that a client is asked to wait, where the status is 503."""
         super().__init__(detail)
         self.status = status
         self.title = title
         self.detail = detail
         self.errors = tuple(errors)
+        self.retry_after = retry_after
 
     @classmethod
     def of_fields(cls, title: str, errors: Sequence[tuple[str, str]]) -> Problem:
@@ -33,19 +37,26 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
         return cls(422, title, told + more, errors[:SHOWN])
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)} if self.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+
+    def document(self, instance: str) -> bytes:
+        """The problem as JSON; ``instance`` is the path that was asked for."""
+        content: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": instance,
+        }
+        if self.errors:
+            content["errors"] = [{"field": field, "detail": message} for field, message in self.errors]
+        return orjson.dumps(content)
+
 
 def respond(problem: Problem, request: Request) -> Response:
-    content: dict[str, Any] = {
-        "type": "about:blank",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.detail,
-        "instance": request.url.path,
-    }
-    if problem.errors:
-        content["errors"] = [{"field": field, "detail": message} for field, message in problem.errors]
-    headers: Mapping[str, str] = {"Retry-After": "1"} if problem.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return Response(orjson.dumps(content), problem.status, headers, MEDIA_TYPE)
+    return Response(problem.document(request.url.path), problem.status, problem.headers, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -57,12 +68,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
-        found = error.errors()
-        if any(each["type"] == "json_invalid" for each in found):
-            reason = found[0].get("ctx", {}).get("error", "cannot be read")
-            at = found[0]["loc"][-1]
-            return respond(Problem(400, "Malformed JSON", f"the body is not JSON: {reason} at character {at}"), request)
-        errors = [(_field(each["loc"]), str(each["msg"]).removeprefix("Value error, ")) for each in found]
+        errors = [(field_name(each["loc"]), str(each["msg"]).removeprefix("Value error, ")) for each in error.errors()]
         return respond(Problem.of_fields("Invalid request", errors), request)
 
     @app.exception_handler(HTTPException)
@@ -77,7 +83,7 @@ def install(app: FastAPI) -> None:
         return respond(Problem(500, "Internal error", f"{type(error).__name__}; the server's log tells more"), request)
 
 
-def _field(location: Sequence[str | int]) -> str:
+def field_name(location: Sequence[str | int]) -> str:
     """``entities[0].flight_id`` for ``("body", "entities", 0, "flight_id")``."""
     inside = location[1:] if location and location[0] in ("body", "query", "path") else location
     name = ""

@@ -36,7 +36,12 @@ class PredictRequest(BaseModel):
             "older than its view's time to live at that moment, or newer than the moment, is missing."
         ),
     )
-    explain: StrictBool = Field(default=False, description="Also answer the features that the model saw.")
+    explain: StrictBool = Field(
+        default=False,
+        description=(
+            "Also answer the features that the model saw and what each of them contributed. Of at most 20 rows."
+        ),
+    )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> PredictRequest:
@@ -53,6 +58,28 @@ class ModelName(BaseModel):
     run_id: str
 
 
+class FeatureContribution(BaseModel):
+    column: str = Field(description="The feature.")
+    value: float | str | bool | None = Field(description="Its value; null where it is missing.")
+    effect: float = Field(description="What it did to the prediction, in the prediction's unit.")
+    margin: float = Field(description="What it did to the margin, where the model adds up.")
+
+
+class PredictionExplanation(BaseModel):
+    """Shapley values of the features: `base` plus all effects is the prediction, `margin_base` plus all margins is
+    `margin`."""
+
+    prediction: float
+    base: float = Field(description="The prediction at the mean margin of the rows that the version was tested on.")
+    unit: Literal["probability", "value"] = Field(description="Of the prediction, the base and the effects.")
+    margin: float = Field(description="What the model adds up: log-odds where `link` is logit.")
+    margin_base: float = Field(description="The mean margin of the rows that the version was tested on.")
+    link: Literal["identity", "logit", "log", "calibrated"] = Field(description="From the margin to the prediction.")
+    method: str
+    exact: bool = Field(description="false: an estimate by sampled orders of the features.")
+    contributions: list[FeatureContribution] = Field(description="Every feature, the largest effect first.")
+
+
 class Prediction(BaseModel):
     prediction: float = Field(description="The probability of the positive class, or the value.")
     decision: bool | None = Field(default=None, description="A classification: is the probability at the threshold?")
@@ -62,6 +89,7 @@ class Prediction(BaseModel):
         default=None, description="By feature view: the time of the values; null where the view has no row that counts."
     )
     features: dict[str, Any] | None = Field(default=None, description="With `explain`: what the model saw.")
+    explanation: PredictionExplanation | None = Field(default=None, description="With `explain`: why.")
 
 
 class PredictResponse(BaseModel):
@@ -70,6 +98,8 @@ class PredictResponse(BaseModel):
             "example": {
                 "request_id": "4506ec2bff474b9ca7c2a0fbc866e04b",
                 "model": {"name": "flight_delay", "version": 3, "run_id": "e3a605ca363947bc91afc351565a40c8"},
+                "as_of": "2013-05-01T12:00:00Z",
+                "features_from": "store",
                 "predictions": [
                     {
                         "prediction": 0.162,
@@ -78,6 +108,20 @@ class PredictResponse(BaseModel):
                         "event_timestamp": "2013-05-01T12:00:00Z",
                         "feature_timestamps": {"flights": "2013-05-01T12:00:00Z", "weather": None},
                         "features": {"distance": 1400.0, "carrier": "UA"},
+                        "explanation": {
+                            "prediction": 0.162,
+                            "base": 0.191,
+                            "unit": "probability",
+                            "margin": -1.643,
+                            "margin_base": -1.443,
+                            "link": "logit",
+                            "method": "boosted trees",
+                            "exact": True,
+                            "contributions": [
+                                {"column": "carrier", "value": "UA", "effect": -0.044, "margin": -0.3},
+                                {"column": "distance", "value": 1400.0, "effect": 0.015, "margin": 0.1},
+                            ],
+                        },
                     }
                 ],
             }
@@ -86,6 +130,10 @@ class PredictResponse(BaseModel):
 
     request_id: str = Field(description="The prediction log knows the answer by it.")
     model: ModelName
+    as_of: datetime = Field(description="The moment that was predicted for: the request's, or now.")
+    features_from: Literal["request", "store", "defaults"] = Field(
+        description="`defaults`: the online store could not be reached, and the use case says what then counts."
+    )
     predictions: list[Prediction]
 
 
@@ -103,7 +151,13 @@ class UseCaseStatus(BaseModel):
     ready: bool = Field(description="A model is served, or no version has the alias.")
     current: bool = Field(description="The version that has the alias is the one that is served.")
     wanted_version: int | None = Field(description="The version that has the alias, as last seen.")
-    model: ModelName | None
+    model: ModelName | None = Field(description="The champion, or the version that has another alias.")
+    generation: int | None = Field(
+        description="What is in production, by its number, where all of it is in force here; null where it is not."
+    )
+    challenger: int | None = Field(description="The version that is tried beside the champion.")
+    mode: Literal["", "canary", "shadow"] = Field(description="How it is tried.")
+    weight: float = Field(description="The share of requests that a canary answers.")
     digest: str | None
     data_revision: str | None
     task: str

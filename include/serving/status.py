@@ -11,7 +11,8 @@ def use_case_status(followed: Followed, follower: Follower) -> UseCaseStatus:
     version = deployment.version if deployment else None
     predictor = deployment.predictor if deployment else None
     lookup = deployment.lookup if deployment else None
-    problems = [*(deployment.problems if deployment else ()), followed.problem, follower.registry.problem]
+    own = deployment.problems if deployment else ()
+    problems = [*own, followed.problem, followed.challenger_problem, follower.registry.problem]
     return UseCaseStatus(
         use_case=followed.use_case.name,
         title=followed.use_case.title,
@@ -20,6 +21,10 @@ def use_case_status(followed: Followed, follower: Follower) -> UseCaseStatus:
         current=followed.current,
         wanted_version=followed.wanted.version if followed.wanted else None,
         model=ModelName(name=version.use_case, version=version.version, run_id=version.run_id) if version else None,
+        generation=followed.generation,
+        challenger=followed.challenger.version.version if followed.challenger else None,
+        mode=followed.mode,
+        weight=followed.weight,
         digest=version.digest if version else None,
         data_revision=version.data_revision if version else None,
         task=followed.use_case.task,

@@ -17,7 +17,7 @@ EXPECTED: dict[Kind, str] = {
     "categorical": "text or null",
 }
 
-WORDS = {int: "a whole number", str: "text", float: "a number", bool: "true or false"}
+WORDS = {int: "a whole number", str: "text", float: "a number", bool: "true or false", object: "text or a number"}
 
 
 def check_rows(rows: Sequence[Mapping[str, Any]], features: Sequence[Feature]) -> None:
@@ -28,7 +28,7 @@ def check_rows(rows: Sequence[Mapping[str, Any]], features: Sequence[Feature]) -
         where = f"rows[{position}]"
         errors += _names(where, row, kinds, kinds, "feature")
         for name in [name for name in row if name in kinds]:
-            if not _fits(row[name], kinds[name]):
+            if not fits(row[name], kinds[name]):
                 errors.append((f"{where}.{name}", f"expected {EXPECTED[kinds[name]]}, got {_shown(row[name])}"))
     _refuse("Invalid rows", errors)
 
@@ -57,6 +57,8 @@ def _is(value: Any, expected: type) -> bool:
         return isinstance(value, bool) and expected is bool
     if expected is int:
         return isinstance(value, int) and -(2**63) <= value < 2**63
+    if expected is object:
+        return isinstance(value, str | int | float)
     if expected is float:
         return isinstance(value, int | float) and math.isfinite(value)
     return isinstance(value, expected)
@@ -76,7 +78,8 @@ def _names(where: str, row: Mapping[str, Any], known: Mapping[str, Any], needed:
     ]
 
 
-def _fits(value: Any, kind: Kind) -> bool:
+def fits(value: Any, kind: Kind) -> bool:
+    """Whether a model takes the value as a feature of this kind."""
     if value is None:
         return True
     if kind == "boolean":

@@ -17,23 +17,42 @@ from include.orchestration.stage import PERMANENT
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "dags").glob("*.py"))
-STAGES = {"ingest", "replay", "features", "train", "promote", "score", "monitor", "rollback", "reproduce"}
+STAGES = {"ingest", "replay", "features", "train", "promote", "rollout", "score", "monitor", "rollback", "reproduce"}
 
 Found = dict[str, Any]
 
 
-def describe(home: Path, *use_cases: Path) -> Found:
-    """What Airflow finds in dags/ with the use cases of these folders."""
-    env = {
+def environment(home: Path, *use_cases: Path) -> dict[str, str]:
+    return {
         **os.environ,
         "AIRFLOW_HOME": str(home / "airflow"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "EVERGREEN_USE_CASE_PATHS": os.pathsep.join(str(folder) for folder in use_cases),
         "PYTHONPATH": str(ROOT),
     }
+
+
+def describe(home: Path, *use_cases: Path) -> Found:
+    """What Airflow finds in dags/ with the use cases of these folders."""
     command = [sys.executable, str(Path(__file__).with_name("describe_dags.py")), str(ROOT / "dags")]
+    env = environment(home, *use_cases)
     answer = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     return cast(Found, json.loads(answer.stdout.splitlines()[-1]))
+
+
+EDGES = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+dag = DagBag(sys.argv[1], bundle_name="test").dags[sys.argv[2]]
+print(json.dumps({task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks}))
+"""
+
+
+def describe_edges(home: Path, use_cases: Path, dag_id: str) -> dict[str, list[str]]:
+    """The tasks that follow each task of a DAG."""
+    command = [sys.executable, "-c", EDGES, str(ROOT / "dags"), dag_id]
+    answer = subprocess.run(command, env=environment(home, use_cases), capture_output=True, text=True, check=True)
+    return cast(dict[str, list[str]], json.loads(answer.stdout.splitlines()[-1]))
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +108,7 @@ def test_what_is_heavy_or_changes_production_has_a_pool(bag: Found) -> None:
     assert dags["flight_delay.reproduce"]["tasks"]["reproduce"][2] == "training"
     assert dags["flight_delay.promote"]["tasks"]["switch"][2] == "registry"
     assert dags["flight_delay.rollback"]["tasks"]["switch"][2] == "registry"
+    assert dags["flight_delay.rollout"]["tasks"]["change"][2] == "registry"
 
 
 def test_every_parameter_has_a_type_a_title_and_a_description(bag: Found) -> None:
@@ -117,6 +137,39 @@ def test_a_use_case_that_wants_a_person_s_approval_gets_that_step(tmp_path: Path
     assert set(found["dags"]["station_temperature.promote"]["tasks"]) == {
         "stage", "judge", "approved", "approve", "answered", "switch",
     }  # fmt: skip
+
+
+def test_a_use_case_that_wants_a_rollout_tries_the_candidate_before_it_switches(tmp_path: Path) -> None:
+    folder = tmp_path / "use_cases" / "station_temperature"
+    shutil.copytree(ROOT / "tests" / "use_cases" / folder.name, folder)
+    with (folder / "use_case.yaml").open("a") as file:
+        file.write("approval: {required: true}\npromotion: {rollout: canary, weight: 0.2, period: 2h}\n")
+    found = describe(tmp_path, folder.parent)
+    assert found["errors"] == {}
+    tasks = found["dags"]["station_temperature.promote"]["tasks"]
+    assert set(tasks) == {
+        "stage", "judge", "approved", "approve", "answered", "begin_rollout", "wait_for_rollout", "judge_rollout",
+        "switch",
+    }  # fmt: skip
+    assert tasks["begin_rollout"][2] == tasks["judge_rollout"][2] == "registry"
+    assert tasks["wait_for_rollout"][2] == "default_pool"  # what waits holds nobody up
+    edges = describe_edges(tmp_path, folder.parent, "station_temperature.promote")
+    assert edges["answered"] == ["begin_rollout", "switch"]
+    assert edges["begin_rollout"] == ["judge_rollout", "wait_for_rollout"]
+    assert edges["wait_for_rollout"] == ["judge_rollout"]
+    assert edges["judge_rollout"] == ["switch"]
+
+
+@pytest.mark.parametrize(("rollout", "last"), [("none", ["approved"]), ("shadow", ["judge_rollout"])])
+def test_without_a_person_the_gate_or_the_rollout_leads_to_the_switch(
+    tmp_path: Path, rollout: str, last: list[str]
+) -> None:
+    folder = tmp_path / "use_cases" / "station_temperature"
+    shutil.copytree(ROOT / "tests" / "use_cases" / folder.name, folder)
+    with (folder / "use_case.yaml").open("a") as file:
+        file.write(f"promotion: {{rollout: {rollout}}}\n")
+    edges = describe_edges(tmp_path, folder.parent, "station_temperature.promote")
+    assert [task for task, after in edges.items() if "switch" in after and task != "judge"] == last
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -9,7 +9,10 @@ from sklearn.dummy import DummyRegressor
 
 from include.contract.loading import Folder
 from include.deployment import published, switch
+from include.deployment.switch import Change
 from include.features import store
+from include.history import log as history
+from include.history.log import Decision
 from include.registry import models
 from include.registry.client import ModelNotFound, client, registry
 from include.registry.model_input import Feature, to_model_input
@@ -19,13 +22,18 @@ from tests.model_store import start_run
 NAME = "station_temperature"
 
 
+def judge(version: int, outcome: str = "approved") -> None:
+    """Keep a verdict of the gate."""
+    history.append(Decision(NAME, "gate", f"gate {version}", outcome, version, None, ()))
+
+
 @pytest.fixture
 def use_case(mlflow_store: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     """The stations, applied, with nothing in production and replicas that answer as they should."""
     folder = home / "use cases"
     folder.mkdir()
     monkeypatch.setattr("include.settings.Settings.use_case_folders", (folder,))
-    monkeypatch.setattr(switch, "verify_replicas", lambda use_case, version: None)
+    monkeypatch.setattr(switch, "verify_replicas", lambda use_case, generation: None)
     written = write_use_case(folder)
     store.apply()
     for alias in models.ALIASES:
@@ -53,3 +61,13 @@ def register(use_case: Folder) -> Callable[..., int]:
         return models.register(run_id, NAME, "model", {}).version
 
     return registered
+
+
+@pytest.fixture
+def three(use_case: Folder, register: Callable[..., int]) -> tuple[int, int, int]:
+    """The second version is champion after the first, the third was approved."""
+    versions = register("temp"), register("temp"), register("temp", "temp_mean")
+    switch.promote(use_case, Change("promotion", versions[0], "first", ("better",)), None)
+    switch.promote(use_case, Change("promotion", versions[1], "second", ("better",)), versions[0])
+    judge(versions[2])
+    return versions

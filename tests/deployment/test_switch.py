@@ -10,6 +10,7 @@ from include import alerts
 from include.contract.loading import Folder
 from include.deployment import ledger, published, switch
 from include.deployment.eligible import choose, eligible
+from include.deployment.generation import Generation
 from include.deployment.switch import Change, StaleVerdictError, SwitchError
 from include.features import in_use
 from include.features.catalogue import DefinitionError
@@ -58,10 +59,10 @@ def two(use_case: Folder, register: Register) -> tuple[int, int]:
     return first, second
 
 
-def unreachable(but: int | None = None) -> Callable[[str, int | None], None]:
-    def verify(use_case: str, version: int | None) -> None:
-        if version != but:
-            raise SwitchError(f"replica http://somewhere does not serve version {version}: no answer")
+def unreachable(but: int | None = None) -> Callable[[str, Generation], None]:
+    def verify(use_case: str, generation: Generation) -> None:
+        if generation.champion != but:
+            raise SwitchError(f"replica http://somewhere does not serve version {generation.champion}: no answer")
 
     return verify
 

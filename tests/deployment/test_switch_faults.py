@@ -13,6 +13,7 @@ import pytest
 
 from include.contract.loading import Folder
 from include.deployment import ledger, published, switch
+from include.deployment.generation import Generation
 from include.features import in_use
 from include.history import log as history
 from include.registry import models
@@ -77,8 +78,8 @@ def _promote_and_die(
     os.chdir(folder)
     get_settings.cache_clear()
 
-    def verify(use_case: str, serving: int | None) -> None:
-        if not replicas and serving == version:
+    def verify(use_case: str, generation: Generation) -> None:
+        if not replicas and generation.champion == version:
             raise switch.SwitchError("replica down")
 
     switch.verify_replicas = verify
@@ -182,7 +183,7 @@ def _slow_promotion(environment: dict[str, str], folder: str, version: int, agai
     os.environ.update(environment)
     os.chdir(folder)
     get_settings.cache_clear()
-    switch.verify_replicas = lambda use_case, serving: time.sleep(1)
+    switch.verify_replicas = lambda use_case, generation: time.sleep(1)
     config = type("Config", (), {"name": NAME})()
     try:
         switch.promote(type("Folder", (), {"config": config})(), promotion(version), against)  # type: ignore[arg-type]

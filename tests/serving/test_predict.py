@@ -8,7 +8,8 @@ import pytest
 
 from include.registry import models
 from include.registry.model_input import to_model_input
-from include.serving.prediction_log import read_online
+from include.serving.prediction_log import online_lines, read_online
+from include.serving.schemas import PredictResponse
 from tests.model_store import FEATURES, fit_classifier, register_classifier, register_constant
 from tests.serving.conftest import SEEN, TRIPS, FakeLookup
 
@@ -77,6 +78,47 @@ def test_every_answer_is_in_the_log(serve: Serve, use_case: str) -> None:
     assert frame["run_id"].unique().to_list() == [version.run_id]
     assert frame["event_timestamp"].to_list() == [SEEN, SEEN, None]
     assert frame["carrier"].to_list() == ["AA", None, "AA"]
+
+
+def test_answer_and_log_tell_the_moment_the_engine_and_the_client(serve: Serve, use_case: str) -> None:
+    champion(use_case)
+    asked = {"entities": [{"trip_id": 1}], "as_of": "2013-05-01T14:00:00+02:00"}
+    with serve() as client:
+        replayed = client.post(f"/v1/{use_case}/predict", json=asked).json()
+        now = client.post(f"/v1/{use_case}/predict", json={"rows": [ROW]}).json()
+        engine = client.get(f"/v1/{use_case}").json()["engine"]
+    PredictResponse.model_validate(replayed)
+    assert (replayed["features_from"], now["features_from"]) == ("store", "request")
+    assert datetime.fromisoformat(replayed["as_of"]) == SEEN
+    assert timedelta() <= datetime.now(UTC) - datetime.fromisoformat(now["as_of"]) < timedelta(minutes=1)
+    today = datetime.now(UTC).date()
+    first, second = online_lines(use_case, today - timedelta(days=1), today)
+    assert datetime.fromisoformat(first["as_of"]) == SEEN
+    assert first["entity"] == {"trip_id": 1}
+    assert [line["source"] for line in (first, second)] == ["online"] * 2
+    assert [line["engine"] for line in (first, second)] == [engine] * 2
+    assert [line["client"] for line in (first, second)] == ["anonymous"] * 2
+    assert [line["features_from"] for line in (first, second)] == ["store", "request"]
+
+
+def test_what_is_not_said_to_be_json_is_refused(serve: Serve, use_case: str) -> None:
+    champion(use_case)
+    with serve() as client:
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""):
+            headers = {"content-type": kind} if kind else {}
+            answer = client.post(f"/v1/{use_case}/predict", content='{"rows": []}', headers=headers)
+            assert_problem(answer, 415, "Content-Type")
+        for kind in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.example+json"):
+            answer = client.post(f"/v1/{use_case}/predict", json={"rows": [ROW]}, headers={"content-type": kind})
+            assert answer.status_code == 200
+
+
+def test_a_body_that_is_too_large_is_refused(serve: Serve, use_case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_BODY_LIMIT", "200")
+    champion(use_case)
+    with serve() as client:
+        assert_problem(client.post(f"/v1/{use_case}/predict", json={"rows": [ROW] * 10}), 413, "200 bytes")
+        assert client.post(f"/v1/{use_case}/predict", json={"rows": [ROW]}).status_code == 200
 
 
 def test_an_answer_that_cannot_be_logged_is_not_given(serve: Serve, use_case: str, home: Any) -> None:

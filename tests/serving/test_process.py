@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -104,13 +105,43 @@ def test_it_serves_another_alias_beside(server: tuple[httpx.Client, Any]) -> Non
     assert (status["alias"], status["model"]["version"]) == ("staging", 2)
 
 
-def test_an_unknown_use_case_stops_the_start(prepared: Path) -> None:
+def test_the_machine_code_is_kept_in_the_home(server: tuple[httpx.Client, Any], prepared: Path) -> None:
+    assert any((prepared / "home" / "cache" / "numba").rglob("*.nbc"))
+
+
+def test_a_request_that_is_under_way_is_answered_before_the_end(server: tuple[httpx.Client, Any]) -> None:
+    client, process = server
+    host, port = client.base_url.host, client.base_url.port
+    row = {"distance": 900, "carrier": "AA", "night": True}
+    body = json.dumps({"rows": [row] * 1000}).encode()
+    head = f"POST /v1/{NAME}/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((host, port), timeout=30) as connection:
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:-10])
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert process.poll() is None
+        connection.sendall(body[-10:])
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["predictions"]) == 1000
+    assert process.wait(timeout=30) in (0, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--use-case", "nowhere"], "nowhere is none of trips_late"),
+        (["--workers", "4"], "start one each on ports of their own"),
+    ],
+)
+def test_a_wrong_argument_stops_the_start(prepared: Path, arguments: list[str], said: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "include.serving", "--use-case", "nowhere"],
+        [sys.executable, "-m", "include.serving", *arguments],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert "nowhere is none of trips_late" in done.stderr
+    assert said in done.stderr

@@ -1,0 +1,76 @@
+"""Rollout: one DAG a use case tries a version beside the champion, or ends that."""
+
+from typing import Any
+
+from airflow.sdk import Param, task
+
+from include.contract.loading import Folder, discover_use_cases
+from include.orchestration import run
+from include.orchestration.stage import REGISTRY_POOL, stage_dag
+
+DOC = """Tries a version beside the champion and verifies that every serving replica does so, or ends the rollout.
+
+By hand. A canary answers a share of the requests; a shadow predicts each of them and answers none. It lasts until it
+is ended here, or until a version is promoted or rolled back to. Once more with the same version changes the share.
+"""
+END = "end"
+
+
+def params(use_case: Folder) -> dict[str, Param]:
+    from include.deployment import ledger
+    from include.deployment.eligible import judged
+    from include.history import log as history
+
+    name = use_case.config.name
+    head = ledger.head(name)
+    known = judged(history.read(name), head.champion if head else None)
+    return {
+        "version": Param(
+            None,
+            type=["null", "integer"],
+            enum=[None, *known],
+            values_display={"None": "none", **{str(version): text for version, text in known.items()}},
+            title="Model version",
+            description="A version that the gate has judged. To end a rollout it is not needed.",
+        ),
+        "mode": Param(
+            "shadow",
+            type="string",
+            enum=["shadow", "canary", END],
+            values_display={"shadow": "shadow: predict unseen", "canary": "canary: answer a share", END: "end it"},
+            title="Mode",
+            description="How the version is tried, or that the rollout is to end.",
+        ),
+        "weight": Param(
+            use_case.config.promotion.weight,
+            type="number",
+            exclusiveMinimum=0,
+            exclusiveMaximum=1,
+            title="Weight",
+            description="The share of requests that a canary answers.",
+        ),
+        "reason": Param("by hand", type="string", title="Reason", description="Is kept in the log of decisions."),
+    }
+
+
+def build(use_case: Folder) -> None:
+    with stage_dag(use_case, "rollout", doc=DOC, params=params(use_case)):
+
+        @task(pool=REGISTRY_POOL)
+        def change(params: dict[str, Any], run_id: str) -> dict[str, Any]:
+            from include.deployment import rollout
+
+            mode, reason, actor = params["mode"], params["reason"], run.actor()
+            if mode == END:
+                return rollout.stop(use_case, origin=run_id, actor=actor, reasons=(reason,)).to_dict()
+            if params["version"] is None:
+                raise ValueError(f"version: give the one to be tried as {mode}")
+            weight = params["weight"] if mode == "canary" else 0.0
+            done = rollout.start(use_case, params["version"], mode, weight, origin=run_id, actor=actor, reason=reason)
+            return done.to_dict()
+
+        change()
+
+
+for _use_case in discover_use_cases().found.values():
+    build(_use_case)

@@ -1,0 +1,125 @@
+"""The prediction endpoint, ``POST /v1/{use_case}/predict``, in front of the rest of the application.
+
+It is plain ASGI: what a framework adds to a request costs several times what the prediction does. What takes
+microseconds is done on the event loop; what may block it is done in threads: scikit-learn's own estimators,
+explanations, many rows, and an online store behind a network.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from include.serving.access.admission import Admission
+from include.serving.access.body import read_body
+from include.serving.access.refusal import Refusal
+from include.serving.metrics import Metrics
+from include.serving.prediction import Rows
+from include.serving.problems import MEDIA_TYPE, Problem
+from include.serving.service import PATIENCE, Asked, Service
+
+log = logging.getLogger(__name__)
+
+INLINE_ROWS = 100  # more would hold up other requests for milliseconds
+JSON = b"application/json"
+UNKNOWN = "unknown"  # the name in metrics of every use case that is none: labels must stay few
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of a request: bytes of its body, seconds until it must be answered; ``remote``: the online store may hang."""
+
+    body: int
+    seconds: float
+    remote: bool
+
+
+class PredictEndpoint:
+    """ASGI middleware that answers predictions and hands every other request on."""
+
+    def __init__(
+        self, app: ASGIApp, services: Mapping[str, Service], admission: Admission, metrics: Metrics, limits: Limits
+    ) -> None:
+        self._app = app
+        self._services = {f"/v1/{name}/predict": service for name, service in services.items()}
+        self._known = ", ".join(services) or "no use cases"
+        self._admission = admission
+        self._metrics = metrics
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not _is_prediction(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        service = self._services.get(scope["path"])
+        name = UNKNOWN if service is None else service.name
+        refused: Problem | None = None
+        try:
+            content = await self._answer(service, scope, receive)
+        except ClientDisconnect:
+            return
+        except Problem as problem:
+            refused = problem
+        except Exception as error:
+            log.exception("%s: a prediction failed", name)
+            refused = Problem(500, "Internal error", f"{type(error).__name__}; the server's log tells more")
+        status, headers = 200, [(b"content-type", JSON)]
+        if refused is not None:
+            content, status = refused.document(scope["path"]), refused.status
+            named = {"content-type": MEDIA_TYPE, **refused.headers}
+            headers = [(key.lower().encode(), value.encode()) for key, value in named.items()]
+        headers.append((b"content-length", b"%d" % len(content)))
+        self._metrics.request(name, status, time.perf_counter() - start)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _answer(self, service: Service | None, scope: Scope, receive: Receive) -> bytes:
+        if service is None:
+            name = scope["path"].split("/")[2]
+            raise Problem(404, "No such use case", f"{name!r} is none of {self._known}")
+        if not _is_json(scope["headers"]):
+            raise Problem(415, "Unsupported media type", f"the body must be JSON, with Content-Type: {JSON.decode()}")
+        body = await read_body(scope["headers"], receive, self._limits.body, self._limits.seconds)
+        asked = service.read(body)
+        rows = await self._rows(service, asked)
+        respond = partial(service.respond, asked, rows, scope.get("state", {}).get("client"))
+        slow = asked.request.explain or asked.prepared.deployment.served.compiled is None
+        if slow or len(asked) > INLINE_ROWS:
+            content = await self._admission.in_thread(respond, self._limits.seconds)
+        else:
+            content = respond()
+        self._metrics.predicted(service.name, len(asked), rows.source)
+        return content
+
+    async def _rows(self, service: Service, asked: Asked) -> Rows:
+        work = partial(service.look_up, asked)
+        if asked.request.rows is not None or not (self._limits.remote or len(asked) > INLINE_ROWS):
+            return work()
+        if not self._limits.remote:
+            return await self._admission.in_thread(work, self._limits.seconds)
+        try:
+            return await self._admission.in_thread(work, PATIENCE)
+        except Refusal as refusal:
+            if refusal.status != 504:
+                raise
+            return service.given_up(asked)
+
+
+def _is_prediction(path: str) -> bool:
+    return path.startswith("/v1/") and path.endswith("/predict") and path.count("/") == 3
+
+
+def _is_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the body is said to be JSON: another site's page can make a browser send anything else unasked."""
+    for name, value in headers:
+        if name == b"content-type":
+            kind = value.partition(b";")[0].strip().lower()
+            return kind == JSON or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+    return False

@@ -1,0 +1,67 @@
+"""What a serving process has loaded for a use case, and what it knows about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from include.contract.use_case import UseCase
+from include.deployment.generation import Mode
+from include.registry.models import ModelVersion, Predictor
+from include.serving.compiled.served import Served
+from include.serving.lookup import Lookup
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A loaded version with the lookup of its features. A request keeps the one it started with."""
+
+    served: Served
+    lookup: Lookup | None
+    loaded_at: datetime
+    problems: tuple[str, ...] = ()
+
+    @property
+    def predictor(self) -> Predictor:
+        return self.served.predictor
+
+    @property
+    def version(self) -> ModelVersion:
+        return self.predictor.version
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What is known and served for a use case; replaced whole, never changed.
+
+    ``deployment`` is the champion's. ``generation`` is the one that is in force here with all that it asks for; None
+    where nothing was published, or where its challenger is not there.
+    """
+
+    use_case: UseCase
+    asked: bool = False
+    wanted: ModelVersion | None = None
+    deployment: Deployment | None = None
+    problem: str | None = None
+    challenger: Deployment | None = None
+    challenger_problem: str | None = None
+    mode: Mode = ""
+    weight: float = 0.0
+    generation: int | None = None
+
+    @property
+    def ready(self) -> bool:
+        """A model is served from the online store, or no version has the alias."""
+        if self.deployment is None:
+            return self.asked and self.wanted is None
+        return not self.deployment.problems
+
+    @property
+    def current(self) -> bool:
+        served = self.deployment.version if self.deployment else None
+        return self.asked and served == self.wanted
+
+    def loaded(self, version: int) -> Deployment | None:
+        """The version as it is in memory already, be it as champion or as challenger."""
+        known = (each for each in (self.deployment, self.challenger) if each is not None)
+        return next((each for each in known if each.version.version == version), None)
