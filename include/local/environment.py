@@ -63,8 +63,9 @@ def process_environment(
 
 
 def _evergreen(settings: Settings) -> dict[str, str]:
-    """Every setting by the name under which it is read again, with absolute paths."""
-    values = {f"EVERGREEN_{name.upper()}": str(getattr(settings, name)) for name in type(settings).model_fields}
+    """Every setting that has a value, by the name under which it is read again, with absolute paths."""
+    given = {name: getattr(settings, name) for name in type(settings).model_fields}
+    values = {f"EVERGREEN_{name.upper()}": str(value) for name, value in given.items() if value is not None}
     return values | {
         "EVERGREEN_HOME": str(settings.home.absolute()),
         "EVERGREEN_USE_CASE_PATHS": os.pathsep.join(str(folder.absolute()) for folder in settings.use_case_folders),

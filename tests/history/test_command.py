@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from include.contract.loading import Folder
+from include.deployment import published
 from include.gate.check import Check, Verdict
 from include.history import log as history
 from include.history.__main__ import main
@@ -20,6 +21,13 @@ from tests.history.made import decision, file
 
 NAME = "station_temperature"
 VERDICT = Verdict("2", "1", True, (Check("rmse max", True, 3.25, 15.0, "rmse 3.25 is at most 15"),), ("it is better",))
+
+
+@pytest.fixture(autouse=True)
+def no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody answers there: without an anchor the log is judged by itself."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
 @pytest.fixture
@@ -102,6 +110,23 @@ def test_a_log_that_was_changed_fails_with_the_line(decided: str, capsys: pytest
     capsys.readouterr()
     assert main([NAME, "--anchor", str(head)]) == 1
     assert f"{NAME}: line 5: is missing, and the anchor knows entry 5" in capsys.readouterr().err
+
+
+def test_the_head_that_the_registry_keeps_is_compared(
+    decided: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, whole = file(NAME), history.head(NAME)
+    monkeypatch.setattr(published, "read_anchor", lambda use_case: str(whole))
+    assert main([NAME, "--verify"]) == 0
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"\n", 0, -1) + 1])
+    assert main([NAME, "--verify"]) == 1
+    assert "and the anchor knows entry 5" in capsys.readouterr().err
+
+
+def test_a_registry_that_does_not_answer_is_told(decided: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([NAME, "--verify"]) == 0
+    assert "not compared with the head in the registry" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
