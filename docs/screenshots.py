@@ -65,6 +65,7 @@ def pages(settings: Settings) -> dict[str, str]:
         "data": f"{airflow}/evergreen/{name}/data/2013-02-12",
         "features": f"{airflow}/evergreen/{name}/features",
         "card": f"{airflow}/evergreen/{name}/cards/2",
+        "history": f"{airflow}/evergreen/{name}/history",
         "grid": f"{airflow}/dags/{name}.promote",
         "report": reports[-1].as_uri(),
         "api": f"{settings.replicas[0]}/docs",
