@@ -18,9 +18,15 @@ USE_CASES = Path(__file__).parent / "use_cases"
 
 
 @pytest.fixture(scope="session")
-def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A store of its own for the session: creating the database takes seconds."""
-    home = tmp_path_factory.mktemp("home")
+def mlflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for the session: creating the database takes seconds."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def mlflow_store(mlflow_home: Path) -> Iterator[Path]:
+    """The session's store, in force for a file of tests: what comes after it finds the environment as it was."""
+    home = mlflow_home
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)  # where a SQLite store keeps its artifacts
         patch.setenv("EVERGREEN_HOME", str(home))

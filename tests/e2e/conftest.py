@@ -1,4 +1,4 @@
-"""The real system, once for all tests of this folder: Airflow's scheduler, MLflow and serving as servers."""
+"""The real system, once for all tests of a file: Airflow's scheduler, MLflow and serving as servers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def local(command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tour]:
     """The system with the tests' use case, on ports and in a folder of its own."""
     airflow, mlflow, serving = free_ports(3)
@@ -62,7 +62,7 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tour]:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def first(tour: Tour) -> dict[str, Any]:
     """The first model: from raw data to production."""
     tour.ingest("2013-01-07/2013-03-04")
