@@ -84,9 +84,12 @@ class StabilityConfig(Strict):
         default=0.05, ge=0, le=1, description="Greatest share of decisions it may flip; regression: mean change in sd."
     )
     flipped: float = Field(
-        default=0.4,
-        ge=0,
-        description="Greatest share of decisions unlike the champion's; regression: mean change in sd.",
+        default=0.4, ge=0, le=1, description="Classification: greatest share of decisions unlike the champion's."
+    )
+    moved: float = Field(
+        default=2.0,
+        gt=0,
+        description="Regression: greatest mean change from the champion's predictions, in their sd; seasons move it.",
     )
 
 

@@ -102,11 +102,12 @@ def check(stability: Stability | None, config: StabilityConfig, champion: str | 
     yield _same(ORDER, stability.reordered, f"the same {stability.rows} rows are predicted in another order")
     noise = f"noise of {config.noise:g} standard deviations on numeric features"
     yield _little(NOISE, stability.noise_flipped, config.flipped_by_noise, noise, stability.decisions)
+    limit = config.flipped if stability.decisions else config.moved
     if champion is None:
-        yield Check(CHANGE, True, None, config.flipped, "there is no champion yet to differ from")
+        yield Check(CHANGE, True, None, limit, "there is no champion yet to differ from")
     else:
         cause = f"to take the place of champion {champion}"
-        yield _little(CHANGE, stability.champion_flipped, config.flipped, cause, stability.decisions)
+        yield _little(CHANGE, stability.champion_flipped, limit, cause, stability.decisions)
 
 
 def _same(name: str, difference: float | None, when: str) -> Check:

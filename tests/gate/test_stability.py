@@ -11,7 +11,7 @@ from include.gate.stability import CHANGE, MOST_ROWS, NOISE, ORDER, SINGLE, TOLE
 from include.registry.model_input import Feature
 
 FEATURES = (Feature("x", "numeric"), Feature("flag", "boolean"), Feature("place", "categorical"))
-CONFIG = StabilityConfig(noise=0.01, flipped_by_noise=0.05, flipped=0.4)
+CONFIG = StabilityConfig(noise=0.01, flipped_by_noise=0.05, flipped=0.4, moved=0.9)
 STEADY = Stability(True, 100, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -111,9 +111,14 @@ def test_the_same_input_just_passes_and_just_fails(field):
 
 
 @pytest.mark.parametrize(
-    ("field", "limit", "name"), [("noise_flipped", 0.05, NOISE), ("champion_flipped", 0.4, CHANGE)]
+    ("field", "limit", "name", "decisions"),
+    [
+        ("noise_flipped", 0.05, NOISE, True),
+        ("noise_flipped", 0.05, NOISE, False),
+        ("champion_flipped", 0.4, CHANGE, True),
+        ("champion_flipped", 0.9, CHANGE, False),
+    ],
 )
-@pytest.mark.parametrize("decisions", [True, False])
 def test_a_change_just_passes_and_just_fails(field, limit, name, decisions):
     start = {**STEADY.to_dict(), "decisions": decisions}
     assert failed(Stability(**{**start, field: limit}), "7") == []
