@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name, zone = config.name, config.calendar.zone
         anchor = Head.parse(options.anchor) if options.anchor else _anchored(name) if options.verify else None
         when = asked_for(options.on, zone, datetime.now(UTC)) if options.on else None
-        if (options.verify or options.anchor) and (problems := log.verify(name, anchor)):
+        if (options.verify or options.anchor) and (problems := _problems(name, anchor)):
             sys.stderr.write("".join(f"{name}: {_plain(problem)}\n" for problem in problems))
             return 1
         found = periods(log.read(name))
@@ -42,6 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _problems(name: str, anchor: Head | None) -> tuple[str, ...]:
+    """What is wrong with the log of decisions, and with the ledger of what was put in production."""
+    from include.deployment import ledger
+
+    put = (f"deployments: line {number}: {problem}" for number, problem in ledger.verify(name).items())
+    return (*log.verify(name, anchor), *put)
 
 
 def _anchored(name: str) -> Head | None:
@@ -62,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m include.history", description=__doc__)
     parser.add_argument("use_case")
     parser.add_argument("--on", metavar="DAY", help="2026-11-21 or 2026-11-21T10:00 in the use case's time zone")
-    parser.add_argument("--verify", action="store_true", help="check that no entry of the log was changed or removed")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="check that no entry of the log, or of the ledger of deployments, was changed or removed",
+    )
     parser.add_argument("--anchor", metavar="HEAD", help="check against a head of the log that was kept elsewhere")
     parser.add_argument("--json", action="store_true", help="the answer as JSON")
     return parser

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from include.contract.loading import Folder
-from include.deployment import published
+from include.deployment import ledger, published
 from include.gate.check import Check, Verdict
 from include.history import log as history
 from include.history.__main__ import main
-from include.settings import REPOSITORY
+from include.settings import REPOSITORY, get_settings
 from tests.history.made import decision, file
 
 NAME = "station_temperature"
@@ -193,3 +193,13 @@ def test_the_makefile_passes_the_day_on(tmp_path: Path) -> None:
 
     assert "include.history flight_delay --on '2026-11-21'" in said("USE_CASE=flight_delay", "ON=2026-11-21").stdout
     assert "name a use case: make history USE_CASE=flight_delay" in said().stderr
+
+
+def test_the_ledger_of_deployments_is_verified_with_it(decided: str, capsys: pytest.CaptureFixture[str]) -> None:
+    first = ledger.append(NAME, None, champion=1, previous=None, kind="promotion", actor="ada")
+    ledger.append(NAME, first, champion=2, previous=1, kind="promotion", actor="ada")
+    assert main([NAME, "--verify"]) == 0
+    path = get_settings().deployments / f"{NAME}.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"champion":1', b'"champion":7', 1))
+    assert main([NAME, "--verify"]) == 1
+    assert f"{NAME}: deployments: line 1: was edited" in capsys.readouterr().err
