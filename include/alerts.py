@@ -9,14 +9,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from include.files import append_line
+from include.files import append_bytes, append_line, lines_backwards
 from include.records import Record
 from include.settings import get_settings
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["late data", "refused batch", "feature skew", "failed promotion"]
+Kind = Literal[
+    "late data", "refused batch", "feature skew", "failed promotion", "quality loss", "prediction drift", "late monitor"
+]  # fmt: skip
 State = Literal["open", "resolved"]
+Severity = Literal["warning", "critical"]
+
+# critical: users get wrong answers or none that is watched, until somebody acts.
+SEVERITIES: dict[Kind, Severity] = {
+    "late data": "warning",
+    "refused batch": "critical",
+    "feature skew": "critical",
+    "failed promotion": "critical",
+    "quality loss": "critical",
+    "prediction drift": "warning",
+    "late monitor": "critical",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,10 @@ class Alert(Record):
     state: State
     message: str
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @property
+    def severity(self) -> Severity:
+        return SEVERITIES[self.kind]
 
 
 def raise_alert(use_case: str, kind: Kind, key: str, message: str) -> None:
@@ -52,17 +70,29 @@ def open_alerts(use_case: str) -> list[Alert]:
     return [alert for alert in _current(use_case).values() if alert.state == "open"]
 
 
-def _current(use_case: str) -> dict[tuple[str, str], Alert]:
+def changes(use_case: str) -> list[Alert]:
+    """Everything that was raised and resolved, in that order."""
     path = _file(use_case)
     if not path.is_file():
-        return {}
-    lines = path.read_bytes().split(b"\n")  # a message may hold what else splits lines
-    changes = [Alert.from_dict(json.loads(line)) for line in lines if line]
-    return {(change.kind, change.key): change for change in changes}
+        return []
+    found = []
+    for line in path.read_bytes().split(b"\n"):  # a message may hold what else splits lines
+        try:
+            found += [Alert.from_dict(json.loads(line))] if line else []
+        except ValueError:
+            log.warning("%s: passed over a line whose writer was killed: %.80r", path, line)
+    return found
+
+
+def _current(use_case: str) -> dict[tuple[str, str], Alert]:
+    return {(change.kind, change.key): change for change in changes(use_case)}
 
 
 def _append(alert: Alert) -> None:
-    append_line(_file(alert.use_case), alert.to_dict())
+    path = _file(alert.use_case)
+    if next(lines_backwards(path), b""):
+        append_bytes(path, b"\n")  # ends the line of a writer that was killed in it
+    append_line(path, alert.to_dict())
 
 
 def _file(use_case: str) -> Path:

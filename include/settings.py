@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     airflow_port: int = 8080
     mlflow_port: int = 5000
     serving_port: int = 8000
+    exporter_port: int = Field(default=9105, description="Of the models' state for Prometheus.")
     threads: int = Field(default=1, ge=1, description="Threads of one task's numeric libraries.")
     memory: int = Field(default=2048, ge=256, description="MiB a task's queries may hold; more goes to disk.")
     serving_replicas: str = Field(
@@ -38,6 +39,10 @@ class Settings(BaseSettings):
         default="", description="Address of the Redis that holds online features, redis://host:port/0; empty: SQLite."
     )
     mlflow_tracking_uri: str = Field(default="", description="Empty: the local MLflow server.")
+    public_url: str = Field(default="", description="Airflow's address as people reach it; empty: the local one.")
+    runbooks: str = Field(
+        default="docs/alerts.md", description="Where people find what to do about an alert: a page with its sections."
+    )
 
     # access to the online service, and its limits
     authentication: bool = Field(
@@ -56,6 +61,14 @@ class Settings(BaseSettings):
     request_timeout: float = Field(default=10.0, gt=0, description="Seconds until a request must be answered.")
     body_limit: int = Field(default=2**23, ge=1, description="Bytes of a request's body.")
 
+    # the log of online predictions
+    prediction_log_sync: float = Field(
+        default=1.0, ge=0, description="Seconds after which an answer is on the disk; 0: before it is sent."
+    )
+    prediction_log_key: str = Field(
+        default="", repr=False, description="The secret of the hashes, where a use case has serving.log.hash."
+    )
+
     @property
     def mlflow_uri(self) -> str:
         return self.mlflow_tracking_uri or f"http://{self.host}:{self.mlflow_port}"
@@ -63,6 +76,11 @@ class Settings(BaseSettings):
     @property
     def airflow_url(self) -> str:
         return f"http://{self.host}:{self.airflow_port}"
+
+    @property
+    def pages_url(self) -> str:
+        """Where people find the Models pages."""
+        return f"{self.public_url.rstrip('/') or self.airflow_url}/evergreen"
 
     @property
     def replicas(self) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from include import alerts
-from include.settings import get_settings
+from include.settings import REPOSITORY, get_settings
 
 LATE = ("shop", "late data", "2013-01-01")
 
@@ -52,3 +53,20 @@ def test_alerts_of_other_partitions_and_use_cases_are_their_own(home: Path) -> N
         ("refused batch", "2013-01-01"),
     ]
     assert len(alerts.open_alerts("library")) == 1
+
+
+def test_a_line_whose_writer_was_killed_hides_no_other(home: Path) -> None:
+    alerts.raise_alert(*LATE, "was due at six")
+    file = get_settings().alerts / "shop.jsonl"
+    with file.open("ab") as stream:
+        stream.write(b'{"use_case": "sho')
+    assert [alert.message for alert in alerts.open_alerts("shop")] == ["was due at six"]
+    alerts.resolve(*LATE)
+    assert [change.state for change in alerts.changes("shop")] == ["open", "resolved"]
+
+
+def test_each_kind_has_a_severity_and_a_runbook() -> None:
+    kinds = set(get_args(alerts.Kind))
+    assert set(alerts.SEVERITIES) == kinds
+    text = (REPOSITORY / "docs" / "alerts.md").read_text(encoding="utf-8")
+    assert {kind for kind in kinds if f"\n## {kind.capitalize()}\n" not in text} == set()

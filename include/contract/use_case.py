@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
+from itertools import pairwise
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from include.alerts import Severity
 from include.contract.gate import GateConfig
 from include.contract.partitions import Cadence, Calendar
 from include.contract.schema import Duration, Strict
@@ -112,9 +115,17 @@ class TrainingConfig(Strict):
 
 
 class DriftConfig(Strict):
-    alpha: float = Field(default=0.01, gt=0, lt=1, description="False discovery rate over the features.")
+    alpha: float = Field(default=0.003, gt=0, lt=1, description="False discovery rate over the features.")
     effect: float = Field(default=0.08, gt=0, description="Smallest distance that matters (W1/sd, or TVD).")
     prediction_effect: float = Field(default=0.1, gt=0, description="The same for the predicted values.")
+    label_effect: float = Field(default=0.1, gt=0, description="The same for the labels that have come.")
+    outliers: float = Field(default=0.01, gt=0, le=1, description="Smallest rise of their share that matters.")
+    separation: float = Field(
+        default=0.6,
+        gt=0.5,
+        le=1,
+        description="Smallest AUC that matters, of current rows told from the reference's.",
+    )
 
 
 class QualityConfig(Strict):
@@ -124,10 +135,48 @@ class QualityConfig(Strict):
     minimum_rows: int = Field(default=500, ge=1)
 
 
+class ConceptConfig(Strict):
+    """The sequential test for a changed meaning of the inputs."""
+
+    false_alarms: Duration = Field(
+        default=timedelta(days=730), description="Mean time between two false alarms, where days are independent."
+    )
+    minimum_rows: int = Field(default=50, ge=1, description="Labelled rows a day that a slice must have.")
+
+    @field_validator("false_alarms")
+    @classmethod
+    def _long_enough(cls, value: timedelta) -> timedelta:
+        if value < timedelta(days=30):
+            raise ValueError(f"false_alarms: {value} is too short to be told from noise; at least 30d")
+        return value
+
+
+class ValueConfig(Strict):
+    """What an outcome gains, in any one unit; a cost is negative."""
+
+    unit: str = Field(default="", description="What the values count, e.g. EUR.")
+    true_positive: float = 0.0
+    false_positive: float = 0.0
+    true_negative: float = 0.0
+    false_negative: float = 0.0
+    absolute_error: float = Field(default=0.0, ge=0, description="Regression: cost of each unit that it is off by.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ValueConfig:
+        outcomes = (self.true_positive, self.false_positive, self.true_negative, self.false_negative)
+        if not any(outcomes) and not self.absolute_error:
+            raise ValueError("nothing gains or costs anything; name an outcome, or leave monitoring.value out")
+        if any(outcomes) and self.absolute_error:
+            raise ValueError("absolute_error: is for a regression, the outcomes are for a classification")
+        return self
+
+
 class MonitoringConfig(Strict):
     window: Duration = Field(default=timedelta(days=7), description="What is looked at together, up to the partition.")
     drift: DriftConfig = DriftConfig()
     quality: QualityConfig
+    concept: ConceptConfig = ConceptConfig()
+    value: ValueConfig | None = Field(default=None, description="Empty: no value is counted.")
     parity_sample: int = Field(
         default=1000, ge=1, description="Online predictions a run whose features are held against the offline store's."
     )
@@ -136,13 +185,73 @@ class MonitoringConfig(Strict):
     )
 
 
+BUDGET_PERIOD = timedelta(days=30)  # in which retraining.budget counts
+
+
 class RetrainingConfig(Strict):
-    """When the monitor asks for a new model."""
+    """When the monitor asks for a new model. A person may ask at any time, by a run of .train."""
 
     on_quality_loss: bool = True
     on_prediction_drift: bool = True
-    cooldown: Duration = Field(default=timedelta(days=7), description="Least time between two requests.")
+    on_feature_drift: bool = Field(default=False, description="On seasonal data it is found nearly always.")
+    on_new_rows: int | None = Field(
+        default=None, ge=1, description="So many labelled rows after the champion's training ask for one; empty: never."
+    )
+    every: Duration | None = Field(
+        default=None, description="So long after the newest training, on the clock of the data; empty: never."
+    )
+    persistence: int = Field(
+        default=2, ge=1, description="Partitions in a row in which a loss or a drift must be found."
+    )
+    cooldown: Duration = Field(default=timedelta(days=14), description="Least time after a training or a request.")
+    budget: int = Field(default=4, ge=0, description="Requests in any 30 days.")
     minimum_coverage: float = Field(default=0.5, ge=0, le=1, description="Share of labels that must have come.")
+
+    @model_validator(mode="after")
+    def _every_is_affordable(self) -> RetrainingConfig:
+        if self.every is None:
+            return self
+        if not self.every:
+            raise ValueError("every: must be longer than nothing; leave it out to ask by other causes only")
+        if self.every < self.cooldown:
+            raise ValueError(f"every: {self.every} is shorter than the cooldown of {self.cooldown}; shorten that, too")
+        asked = -(-BUDGET_PERIOD // self.every)
+        if asked > self.budget:
+            raise ValueError(
+                f"every: {self.every} means up to {asked} requests in {BUDGET_PERIOD.days} days, and budget is "
+                f"{self.budget}; raise budget or every"
+            )
+        return self
+
+
+class AlertChannel(Strict):
+    """Somebody who is told of alerts. ``connection`` names a connection of Airflow, which holds address and secret."""
+
+    via: Literal["email", "slack", "webhook"]
+    connection: str = Field(default="", description="Empty: smtp_default, slack_default, http_default.")
+    to: tuple[str, ...] = Field(default=(), description="Addresses of an email.")
+    least: Severity = Field(default="warning", description="Nothing less severe is sent.")
+
+    @property
+    def name(self) -> str:
+        """What it is known by: a channel that is changed is another one."""
+        told = "\n".join((self.via, self.connection, *self.to, self.least))
+        return f"{self.via}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+    @model_validator(mode="after")
+    def _addressed(self) -> AlertChannel:
+        if (self.via == "email") != bool(self.to):
+            raise ValueError("to: an email needs at least one address, the others have theirs in the connection")
+        return self
+
+
+class AlertsConfig(Strict):
+    """Who is told of alerts. They are kept and shown on the Models page in any case."""
+
+    notify: tuple[AlertChannel, ...] = ()
+    monitor_within: Duration = Field(
+        default=timedelta(hours=2), description="So long predictions may wait for the monitor without an alert."
+    )
 
 
 class ApprovalConfig(Strict):
@@ -150,17 +259,22 @@ class ApprovalConfig(Strict):
     deadline: Duration = timedelta(days=1)
 
 
+Step = Literal["shadow"] | Annotated[float, Field(gt=0, lt=1)]
+
+
 class PromotionConfig(Strict):
     """How an approved candidate meets the requests before it becomes champion."""
 
-    rollout: Literal["none", "shadow", "canary"] = Field(
-        default="none",
-        description="shadow: it predicts every request unseen; canary: it answers a share of them; none: neither.",
+    steps: tuple[Step, ...] = Field(
+        default=(),
+        description="shadow: it predicts every request unseen; a number: it answers that share; empty: neither.",
     )
-    weight: float = Field(default=0.1, gt=0, lt=1, description="The share of requests that a canary answers.")
-    period: Duration = Field(default=timedelta(hours=1), description="So long the rollout lasts.")
+    period: Duration = Field(default=timedelta(hours=1), description="So long each step lasts at least.")
     minimum_requests: int = Field(
-        default=100, ge=1, description="Requests that the candidate must have predicted in it."
+        default=100, ge=1, description="Requests that the candidate must have predicted in each."
+    )
+    latency: float = Field(
+        default=2.0, gt=0, description="Largest ratio of its 95th percentile of seconds to the champion's (canary)."
     )
     flipped: float = Field(
         default=0.4, gt=0, le=1, description="Largest share of decisions that may differ from the champion's."
@@ -168,6 +282,47 @@ class PromotionConfig(Strict):
     difference: float = Field(
         default=1.0, gt=0, description="Largest distance of the predictions from the champion's (W1/sd)."
     )
+    tolerance: float = Field(
+        default=0.0, ge=0, lt=1, description="By how much its loss, in [0, 1], may be above the champion's."
+    )
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="Probability to call it worse over all steps, where it is not."
+    )
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _each_is_a_step(cls, value: object) -> object:
+        for step in value if isinstance(value, list | tuple) else ():
+            share = isinstance(step, int | float) and not isinstance(step, bool) and 0 < step < 1
+            if step != "shadow" and not share:
+                raise ValueError(f"{step!r} is no step; expected shadow, or a share above 0 and below 1")
+        return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PromotionConfig:
+        shares = [step for step in self.steps if step != "shadow"]
+        if "shadow" in self.steps[1:]:
+            raise ValueError("steps: shadow can only be the first, since it answers nobody")
+        if any(not former < latter for former, latter in pairwise(shares)):
+            raise ValueError(f"steps: {', '.join(map(str, shares))} do not grow; each must be above the one before")
+        return self
+
+
+class PredictionLogConfig(Strict):
+    """What is kept of online predictions."""
+
+    sample: float = Field(default=1.0, gt=0, le=1, description="The share of requests that is logged.")
+    hash: tuple[str, ...] = Field(default=(), description="Features that are logged as a keyed hash.")
+    leave_out: tuple[str, ...] = Field(default=(), description="Features that are not logged.")
+    keep: Duration | None = Field(
+        default=None, ge=timedelta(days=1), description="How long online predictions are kept; empty: for ever."
+    )
+
+    @model_validator(mode="after")
+    def _once(self) -> PredictionLogConfig:
+        if both := sorted({*self.hash} & {*self.leave_out}):
+            raise ValueError(f"leave_out: {', '.join(both)} is hashed too; name it in one of hash and leave_out")
+        return self
 
 
 class ServingConfig(Strict):
@@ -179,6 +334,7 @@ class ServingConfig(Strict):
     defaults: dict[str, Scalar] = Field(
         default_factory=dict, description="By feature, what it then is; one that is not named is missing."
     )
+    log: PredictionLogConfig = PredictionLogConfig()
 
     @model_validator(mode="after")
     def _defaults_are_used(self) -> ServingConfig:
@@ -209,6 +365,7 @@ class UseCase(Strict):
     gate: GateConfig
     monitoring: MonitoringConfig
     retraining: RetrainingConfig = RetrainingConfig()
+    alerts: AlertsConfig = AlertsConfig()
     approval: ApprovalConfig = ApprovalConfig()
     promotion: PromotionConfig = PromotionConfig()
     serving: ServingConfig = ServingConfig()
@@ -239,6 +396,21 @@ class UseCase(Strict):
             raise ValueError("training.calibration: only a classification has probabilities to calibrate")
         if (self.task == "classification") != (self.serving.threshold is not None):
             raise ValueError("serving.threshold: a classification needs it, a regression has none")
+        hidden = {"hash": self.serving.log.hash, "leave_out": self.serving.log.leave_out}
+        for key, columns in hidden.items():
+            if keys := sorted({*columns} & {*self.entity.key}):
+                raise ValueError(
+                    f"serving.log.{key}: {', '.join(keys)} is the entity's key, by which the monitor finds the "
+                    "features that a prediction should have had; give the entity a key that names nobody"
+                )
+        if self.serving.log.keep is not None and self.serving.log.keep < self.monitoring.window:
+            raise ValueError(
+                f"serving.log.keep: {self.serving.log.keep} is shorter than monitoring.window, whose predictions are "
+                f"looked at together; keep at least {self.monitoring.window}"
+            )
+        if (worth := self.monitoring.value) and (self.task == "regression") != bool(worth.absolute_error):
+            expected = "absolute_error" if self.task == "regression" else "true_positive and the like"
+            raise ValueError(f"monitoring.value: a {self.task} is valued by {expected}")
         named = {
             "gate.champion.metric": self.gate.champion.metric,
             "monitoring.quality.metric": self.monitoring.quality.metric,
