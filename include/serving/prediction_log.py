@@ -1,27 +1,31 @@
 """What was predicted, with the model version and the features that it saw.
 
 Online, each answer is appended before it is sent, by one write to a file that is only appended to: an answer that a
-client has seen is in the log, whatever becomes of the process. In batch, a partition's predictions are one file.
+client has seen is in the log, whatever becomes of the process. A thread of the process syncs what was written, which
+bounds what a power cut can take. In batch, a partition's predictions are one file.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
-import orjson
 import polars as pl
 import pyarrow.parquet as pq
 
+from include.contract.use_case import UseCase
 from include.files import replacing
-from include.settings import get_settings
+from include.serving import compaction, segments
+from include.serving.privacy import Privacy
+from include.serving.segments import Segment
+from include.serving.timer import Timer
+from include.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
 
@@ -42,58 +46,106 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PredictionLog:
-    """The online log of a use case, as one process writes it. Threads may share it."""
+    """The online log of a use case, as one process writes it. Threads may share it.
 
-    def __init__(self, root: Path, use_case: str, segment_bytes: int = SEGMENT_BYTES) -> None:
+    ``failures`` counts what could not be logged, or synced, since the process began.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        use_case: str,
+        segment_bytes: int = SEGMENT_BYTES,
+        *,
+        sync: float = 1.0,
+        privacy: Privacy | None = None,
+    ) -> None:
+        """``sync``: seconds after which a line is on the disk, so that it outlives a power cut; 0: before ``append``
+        returns."""
+        self.failures = 0
         self._folder = root / use_case / "online"
         self._use_case = use_case
         self._limit = segment_bytes
+        self._sync = sync
+        self._privacy = privacy
         self._lock = threading.Lock()
-        self._descriptor: int | None = None
+        self._segment: Segment | None = None
         self._day = date.min
-        self._size = 0
+        self._ended: list[Segment] = []
+        self._in_doubt = False
+        self._timer = Timer(self._flush, sync, "prediction log")
+
+    @classmethod
+    def of(cls, use_case: UseCase, settings: Settings) -> Self:
+        """The log as the use case and the settings want it; ``UseCaseError`` where it cannot be kept so."""
+        privacy = Privacy.of(use_case, settings)
+        return cls(settings.predictions, use_case.name, sync=settings.prediction_log_sync, privacy=privacy)
 
     def append(self, time: datetime, lines: Iterable[Mapping[str, Any] | msgspec.Struct]) -> None:
-        """Write the lines of one answer. ``OSError`` where they are not all written: the answer must not be sent."""
+        """Write the lines of one answer, unless it is not in the sample.
+
+        ``OSError`` where they are not all written: the answer must not be sent. None of them is in the log then, and
+        the next call tries again.
+        """
+        if self._privacy is not None:
+            lines = self._privacy.apply(lines)
         common = _encode({"use_case": self._use_case, "time": time})[:-1]
         whole = (line if isinstance(line, msgspec.Struct) else {"source": ONLINE, **line} for line in lines)
         content = b"".join([b"%b,%b\n" % (common, _encode(line)[1:]) for line in whole])
+        if not content:
+            return
         with self._lock:
-            descriptor = self._segment(time.astimezone(UTC).date(), len(content))
-            written = os.write(descriptor, content)
-            self._size += written
-            if written != len(content):
-                self._close()  # the torn line stays the last of its file
-                raise OSError(f"{self._folder}: only {written} of {len(content)} bytes were written")
+            try:
+                self._append(time.astimezone(UTC).date(), content)
+            except OSError:
+                self.failures += 1
+                raise
 
     def close(self) -> None:
+        """Put what was written on the disk and end the segment; the next append begins another."""
+        self._timer.stop()
         with self._lock:
-            self._close()
+            self._end()
+        self._flush()
 
-    def _segment(self, day: date, needed: int) -> int:
-        if self._descriptor is not None and (day != self._day or self._size + needed > self._limit):
-            self._close()
-        if self._descriptor is None:
-            folder = self._folder / day.isoformat()
-            folder.mkdir(parents=True, exist_ok=True)
-            self._descriptor = _create(folder)
-            self._day, self._size = day, 0
-        return self._descriptor
-
-    def _close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-def _create(folder: Path) -> int:
-    """A new file; replicas in containers may have the same process id, so the name alone is not enough."""
-    while True:
-        start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    def _append(self, day: date, content: bytes) -> None:
+        if self._segment is not None and (day != self._day or self._segment.size + len(content) > self._limit):
+            self._end()
+        if self._segment is None:
+            self._segment, self._day = Segment(self._folder / day.isoformat()), day
         try:
-            return os.open(folder / f"{os.getpid()}-{start}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
-        except FileExistsError:
-            continue
+            self._segment.append(content, sync=self._sync == 0 or self._in_doubt)
+        except OSError:
+            if not self._segment.cut():
+                self._end()
+            raise
+        self._in_doubt = False
+        self._timer.due()
+
+    def _end(self) -> None:
+        """Leave the segment to the thread that syncs: a rotation must hold up no answer."""
+        if self._segment is not None:
+            self._ended.append(self._segment)
+            self._segment = None
+
+    def _flush(self) -> None:
+        with self._lock:
+            if self._day < datetime.now(UTC).date():
+                self._end()  # a server that is asked nothing would keep yesterday's segment open
+            ended, self._ended = self._ended, []
+            current = self._segment
+        for segment in ended if current is None else (*ended, current):
+            try:
+                segment.sync()
+            except OSError:
+                log.exception(
+                    "%s: the last answers may not outlive a power cut; the next wait for the disk", self._use_case
+                )
+                with self._lock:
+                    self.failures += 1
+                    self._in_doubt = True
+            if segment is not current:
+                segment.close()
 
 
 def read_online(use_case: str, start: datetime, end: datetime, source: Source | None = ONLINE) -> pl.DataFrame:
@@ -129,11 +181,13 @@ def scan_online(
         if not start <= time < end:
             continue
         stamp = line["event_timestamp"]
+        hashed = {f"{name}_hash": value for name, value in line.get("hashed", {}).items()}
         keys |= dict.fromkeys(line["entity"] or {})
-        features |= dict.fromkeys(line["features"])
+        features |= dict.fromkeys([*line["features"], *hashed])
         found.append(
             {
                 **line["features"],
+                **hashed,
                 **(line["entity"] or {}),
                 **{name: line[name] for name in ("request_id", "prediction", "model_version", "run_id")},
                 "event_timestamp": datetime.fromisoformat(stamp) if stamp else None,
@@ -148,26 +202,21 @@ def scan_online(
 
 def _lines(use_case: str, first: date, last: date, source: Source | None) -> Iterator[dict[str, Any] | None]:
     """The log's lines of a source; None for a torn one."""
-    folder = get_settings().predictions / use_case / "online"
-    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    for path in [path for day in days for path in sorted((folder / day.isoformat()).glob("*.jsonl"))]:
-        *whole, rest = path.read_bytes().split(b"\n")
-        for line in whole:
-            try:
-                content = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                yield None
-                continue
-            if source in (None, content["source"]):
-                yield content
-        if rest:
-            yield None
+    for path in segments.paths(use_case, first, last):
+        for line in compaction.read(path):
+            if line is None or source in (None, line["source"]):
+                yield line
 
 
 def batch_file(use_case: str, partition_key: str) -> Path:
     if not partition_key or Path(partition_key).name != partition_key:
         raise ValueError(f"{partition_key!r} is not the key of one partition")
     return get_settings().predictions / use_case / "batch" / f"{partition_key}.parquet"
+
+
+def batch_keys(use_case: str) -> list[str]:
+    """The keys of the partitions that were scored."""
+    return [path.stem for path in (get_settings().predictions / use_case / "batch").glob("*.parquet")]
 
 
 def write_batch(use_case: str, partition_key: str, frame: pl.DataFrame) -> Path:
