@@ -14,7 +14,8 @@ DOC = """Tries a candidate in staging, judges it at the gate, makes it champion 
 
 Runs when a candidate is registered. By hand, give the version. Where the use case asks for it, a person approves. A
 refusal is kept with its reasons; a change that does not reach every replica is taken back. Where the use case asks for
-a rollout, the candidate first predicts beside the champion for a while, and what that shows is judged.
+a rollout, the candidate is first walked through its steps beside the champion, and what each shows is judged. A run
+that fails raises an alert, which the next promotion resolves.
 """
 POKE = timedelta(minutes=1)
 
@@ -30,7 +31,13 @@ def params() -> dict[str, Param]:
 def build(use_case: Folder) -> None:
     config = use_case.config
     candidate, champion = assets.candidate(config.name), assets.champion(config.name)
-    with stage_dag(use_case, "promote", doc=DOC, schedule=[candidate], params=params()):
+
+    def tell(context: Any) -> None:
+        from include.deployment import broken_off
+
+        broken_off.report(config.name, origin=context["run_id"], why=str(context.get("reason") or "a task failed"))
+
+    with stage_dag(use_case, "promote", doc=DOC, schedule=[candidate], params=params(), on_failure_callback=tell):
 
         @task
         def stage(params: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +74,7 @@ def build(use_case: Folder) -> None:
             run_id: str,
             outlet_events: Any,
         ) -> int:
-            from include.deployment import switch
+            from include.deployment import broken_off, switch
 
             shown = rollout or {"reasons": [], "evidence": ""}
             asked = switch.Change(
@@ -80,6 +87,7 @@ def build(use_case: Folder) -> None:
                 evidence=tuple(filter(None, (judged["evidence"], shown["evidence"]))),
             )
             done = switch.promote(use_case, asked, judged["champion"])
+            broken_off.resolve(config.name)
             outlet_events[champion].extra = done.to_dict()
             return int(judged["version"])
 
@@ -89,7 +97,7 @@ def build(use_case: Folder) -> None:
         if config.approval.required:
             passed = answer = _ask(use_case, judged, passed)
         rollout = None
-        if config.promotion.rollout != "none":
+        if config.promotion.steps:
             passed = rollout = _try(use_case, judged, passed)
         passed >> switch(judged, answer, rollout)
 
@@ -123,8 +131,8 @@ def _ask(use_case: Folder, judged: Any, passed: Any) -> Any:
 
 
 def _try(use_case: Folder, judged: Any, passed: Any) -> Any:
-    """Have the candidate predict beside the champion, wait without holding a slot, and judge what that has shown."""
-    period = use_case.config.promotion.period
+    """Walk the candidate through the steps of a rollout, waiting without holding a slot, and see what that came to."""
+    steps, period = use_case.config.promotion.steps, use_case.config.promotion.period
 
     @task(pool=REGISTRY_POOL)
     def begin_rollout(judged: dict[str, Any], run_id: str) -> int | None:
@@ -134,26 +142,29 @@ def _try(use_case: Folder, judged: Any, passed: Any) -> Any:
 
     @task.sensor(
         mode="reschedule",
-        poke_interval=min(POKE, period).total_seconds(),
-        timeout=(period + timedelta(hours=1)).total_seconds(),
+        pool=REGISTRY_POOL,
+        poke_interval=min(max(POKE, period / 60), 10 * POKE).total_seconds(),  # each look reads the whole rollout
+        timeout=(len(steps) * period + timedelta(hours=1)).total_seconds(),
         retries=SOURCE_RETRIES,
     )
-    def wait_for_rollout(generation: int | None) -> bool:
+    def walk_rollout(generation: int | None, run_id: str) -> bool:
         from include.deployment import probation
 
-        return probation.is_over(use_case, generation)
+        return probation.advance(use_case, generation, origin=run_id, actor=run.actor()) is not None
 
     @task.short_circuit(pool=REGISTRY_POOL)
     def judge_rollout(generation: int | None, run_id: str) -> dict[str, Any] | None:
         from include.deployment import probation
 
-        outcome = probation.judge(use_case, generation, origin=run_id, actor=run.actor())
+        outcome = probation.advance(use_case, generation, origin=run_id, actor=run.actor())
+        if outcome is None:
+            raise ValueError("the rollout is still under way: clear walk_rollout, which waits for its end")
         return outcome.to_dict() if outcome.passed else None
 
     begun = begin_rollout(judged)
     outcome = judge_rollout(begun)
     passed >> begun
-    wait_for_rollout(begun) >> outcome
+    walk_rollout(begun) >> outcome
     return outcome
 
 

@@ -14,6 +14,7 @@ By hand. A canary answers a share of the requests; a shadow predicts each of the
 is ended here, or until a version is promoted or rolled back to. Once more with the same version changes the share.
 """
 END = "end"
+WEIGHT = 0.1  # where the use case has no step with a share
 
 
 def params(use_case: Folder) -> dict[str, Param]:
@@ -42,7 +43,7 @@ def params(use_case: Folder) -> dict[str, Param]:
             description="How the version is tried, or that the rollout is to end.",
         ),
         "weight": Param(
-            use_case.config.promotion.weight,
+            next((step for step in use_case.config.promotion.steps if step != "shadow"), WEIGHT),
             type="number",
             exclusiveMinimum=0,
             exclusiveMaximum=1,

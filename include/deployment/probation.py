@@ -1,19 +1,29 @@
-"""A candidate's probation: the rollout that a promotion begins, waits for and judges."""
+"""A candidate's probation: a promotion walks it through the steps of a rollout, each of which is judged.
+
+Each step is a generation. Where the walk stands is read off the ledger and the log of decisions alone, so that it can
+be broken off anywhere and goes on when it is asked again.
+"""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from include import alerts
 from include.contract.loading import Folder
-from include.deployment import evidence, ledger, published, rollout
-from include.deployment.decision import may_go_on
+from include.contract.use_case import PromotionConfig
+from include.deployment import evidence, ledger, observation, rollout
+from include.deployment.change import TAKEN_BACK, was_kept
+from include.deployment.decision import GoOn, may_go_on
 from include.deployment.generation import Generation
+from include.deployment.switch import ALERT
 from include.history import log as history
 from include.history.log import Decision
 from include.records import Record
 
 log = logging.getLogger(__name__)
+
+PASSED = "passed"
 
 
 @dataclass(frozen=True)
@@ -26,60 +36,97 @@ class Outcome(Record):
 
 
 def begin(use_case: Folder, version: int, *, origin: str, actor: str) -> int | None:
-    """Begin the rollout that the use case asks for; its generation, None where there is no champion to compare with."""
+    """Begin the first step; its generation, None where there is no champion to compare with."""
     config = use_case.config
-    wanted = config.promotion
+    if not config.promotion.steps:
+        raise ValueError(f"{config.name}: promotion.steps is empty in use_case.yaml: there is no rollout to begin")
     head = ledger.head(config.name)
-    if wanted.rollout == "none":
-        raise ValueError(f"{config.name}: promotion.rollout is none in use_case.yaml: there is no rollout to begin")
     if head is None or head.champion is None:
         return None
     if head.challenger not in (None, version) and _is_left_over(head):
         left = f"the promotion that tried version {head.challenger} was broken off, and another one came"
         rollout.stop(use_case, origin=origin, actor=actor, reasons=(left,))
-    weight = wanted.weight if wanted.rollout == "canary" else 0.0
-    reason = f"on probation for {wanted.period}"
-    done = rollout.start(use_case, version, wanted.rollout, weight, origin=origin, actor=actor, reason=reason)
+    return _try(use_case, version, 0, origin, actor)
+
+
+def advance(use_case: Folder, begun: int | None, *, origin: str, actor: str) -> Outcome | None:
+    """Judge the step in force of the walk that began with a generation, and go on to the next one where it has passed.
+
+    None as long as it lasts. Where a step fails, the rollout is ended and an alert raised; too few requests at the end
+    of a period are a failure, and so is a change that somebody else has made in between.
+    """
+    if begun is None:
+        return Outcome(True, ("there was no champion to try it beside",), "")
+    config = use_case.config
+    tried = ledger.head(config.name)
+    if tried is None or not _is_step(tried, begun, origin):
+        return _ended(use_case, begun, origin, actor)
+    version, number = tried.challenger or 0, _number(tried, config.promotion)
+    if number is not None and not was_kept(tried):
+        _try(use_case, version, number, origin, actor)  # it was broken off before every replica had it
+    outcome = _passed(tried) if number is not None else None
+    if outcome is None:
+        outcome = _judge(use_case, tried, number, origin, actor)
+    if outcome is None or not outcome.passed or number is None:
+        return outcome
+    if number + 1 == len(config.promotion.steps):
+        return outcome
+    _try(use_case, version, number + 1, origin, actor)
+    return None
+
+
+def _judge(use_case: Folder, tried: Generation, number: int | None, origin: str, actor: str) -> Outcome | None:
+    rules = use_case.config.promotion
+    found = observation.collect(use_case, tried)
+    evidence.keep_newest(found)
+    decision = may_go_on(found, rules)
+    if number is None:
+        decision = GoOn("stop", (f"{_name(tried)} is none of promotion.steps in use_case.yaml any more",))
+    elif decision.action == "wait":
+        if found.until - found.since < rules.period:
+            log.info("%s: %s: %s", tried.use_case, _name(tried), "; ".join(decision.reasons))
+            return None
+        decision = GoOn("stop", ("the period is over, and it has not shown enough", *decision.reasons))
+    outcome = Outcome(decision.action == "go", decision.reasons, evidence.keep(found))
+    log.info("%s: %s: %s: %s", tried.use_case, _name(tried), decision.action, "; ".join(decision.reasons))
+    if outcome.passed:
+        _keep(tried, outcome, origin, actor)
+    else:
+        rollout.stop(use_case, origin=origin, actor=actor, reasons=outcome.reasons, evidence=(outcome.evidence,))
+        _alert(tried, outcome)
+    return outcome
+
+
+def _try(use_case: Folder, version: int, number: int, origin: str, actor: str) -> int:
+    """Bring a step to every replica; its generation."""
+    rules = use_case.config.promotion
+    step = rules.steps[number]
+    mode, weight = ("shadow", 0.0) if step == "shadow" else ("canary", step)
+    reason = f"step {number + 1} of {len(rules.steps)}, for {rules.period}"
+    done = rollout.start(use_case, version, mode, weight, origin=origin, actor=actor, reason=reason)  # type: ignore[arg-type]
     return done.generation
 
 
-def is_over(use_case: Folder, generation: int | None) -> bool:
-    """Whether it is time to judge: the period has passed, it has failed already, or another change has come."""
-    tried = _in_force(use_case, generation)
-    if tried is None:
-        return True
-    found = evidence.collect(use_case, tried)
-    decision = may_go_on(found, use_case.config.promotion)
-    log.info("%s: %s: %s", use_case.config.name, decision.action, "; ".join(decision.reasons))
-    return decision.action == "stop" or found.until - found.since >= use_case.config.promotion.period
+def _is_step(head: Generation, begun: int, origin: str) -> bool:
+    return head.challenger is not None and (head.kind, head.origin) == ("rollout", origin) and head.number >= begun
 
 
-def judge(use_case: Folder, generation: int | None, *, origin: str, actor: str) -> Outcome:
-    """Judge the rollout; unless it may go on it is ended. What is not enough by now is refused."""
-    name = use_case.config.name
-    if generation is None:
-        return Outcome(True, ("there was no champion to try it beside",), "")
-    tried = _in_force(use_case, generation)
-    if tried is None:
-        return _superseded(use_case, generation, origin, actor)
-    found = evidence.collect(use_case, tried)
-    decision = may_go_on(found, use_case.config.promotion)
-    if decision.action == "wait":
-        decision = replace(decision, reasons=("the period is over, and it has not shown enough", *decision.reasons))
-    kept = evidence.keep(found)
-    if decision.action != "go":
-        rollout.stop(use_case, origin=origin, actor=actor, reasons=decision.reasons, evidence=(kept,))
-        return Outcome(False, decision.reasons, kept)
-    passed = Outcome(True, decision.reasons, kept)
-    _keep(tried, passed, origin, actor)
-    log.info("%s: version %s has passed its rollout: %s", name, tried.challenger, "; ".join(passed.reasons))
-    return passed
+def _number(tried: Generation, rules: PromotionConfig) -> int | None:
+    """Which of the steps it is; None where the use case has changed its steps since."""
+    step = "shadow" if tried.mode == "shadow" else tried.weight
+    return rules.steps.index(step) if step in rules.steps else None
 
 
-def _in_force(use_case: Folder, generation: int | None) -> Generation | None:
-    """The generation, as long as it is the one in force."""
-    in_force = published.read(use_case.config.name) if generation is not None else None
-    return in_force if in_force is not None and in_force.number == generation else None
+def _name(tried: Generation) -> str:
+    return "shadow" if tried.mode == "shadow" else f"canary of {tried.weight:.3g}"
+
+
+def _passed(tried: Generation) -> Outcome | None:
+    """The decision that the step has passed, if it was kept already."""
+    for each in history.read(tried.use_case):
+        if (each.kind, each.outcome, each.details.get("generation")) == ("rollout", PASSED, tried.number):
+            return Outcome(True, each.reasons, each.evidence[0])
+    return None
 
 
 def _is_left_over(tried: Generation) -> bool:
@@ -87,15 +134,28 @@ def _is_left_over(tried: Generation) -> bool:
     return any((each.kind, each.origin) == ("gate", tried.origin) for each in history.read(tried.use_case))
 
 
-def _superseded(use_case: Folder, generation: int, origin: str, actor: str) -> Outcome:
-    """The rollout is over: this attempt has ended it before it was broken off, or somebody else did."""
+def _ended(use_case: Folder, begun: int, origin: str, actor: str) -> Outcome:
+    """The walk is over: this attempt has ended it before it was broken off, or somebody else did."""
     name = use_case.config.name
     head = ledger.head(name)
-    if head is not None and (head.after, head.kind, head.origin) == (generation, "rollout", origin):
-        rollout.stop(use_case, origin=origin, actor=actor, reasons=(head.reason,))
-        return Outcome(False, (head.reason,), "")
+    ours = head if head is not None and head.origin == origin and head.number > begun else None
+    if ours is not None and ours.kind == TAKEN_BACK:
+        return Outcome(False, (ours.reason,), "")
+    if ours is not None and ours.kind == "rollout" and (tried := ledger.before(ours)) is not None:
+        seen = evidence.newest(tried)
+        outcome = Outcome(False, (ours.reason,), seen.id if seen else "")
+        if not was_kept(ours):
+            kept = (seen.id,) if seen else ()
+            rollout.stop(use_case, origin=origin, actor=actor, reasons=outcome.reasons, evidence=kept)
+        _alert(tried, outcome)
+        return outcome
     what = f"generation {head.number}, {head.kind} by {head.actor or head.origin}" if head else "nothing"
     return Outcome(False, (f"another change came during the rollout: {what} is in force",), "")
+
+
+def _alert(tried: Generation, outcome: Outcome) -> None:
+    words = f"version {tried.challenger} was stopped as {_name(tried)}: {'; '.join(outcome.reasons)}"
+    alerts.raise_alert(tried.use_case, ALERT, str(tried.challenger), words)
 
 
 def _keep(tried: Generation, outcome: Outcome, origin: str, actor: str) -> None:
@@ -104,12 +164,12 @@ def _keep(tried: Generation, outcome: Outcome, origin: str, actor: str) -> None:
             use_case=tried.use_case,
             kind="rollout",
             origin=origin,
-            outcome="passed",
+            outcome=PASSED,
             version=tried.challenger,
             previous=tried.champion,
             reasons=outcome.reasons,
             actor=actor,
             evidence=(outcome.evidence,),
-            details={"generation": tried.number},
+            details={"generation": tried.number, "mode": tried.mode, "weight": tried.weight},
         )
     )

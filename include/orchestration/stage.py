@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
 from include.contract.loading import Folder, UseCaseError
+from include.orchestration import links
 
 TRAINING_POOL = "training"
 REGISTRY_POOL = "registry"
@@ -45,7 +46,13 @@ def stage_dag(
         dag_id=f"{config.name}.{stage}",
         dag_display_name=f"{config.name} · {stage}",
         description=doc.strip().splitlines()[0],
-        doc_md=f"{doc.strip()}\n\n**{config.title}** ({config.name}): {config.description.strip()}\n",
+        doc_md="\n\n".join(
+            [
+                doc.strip(),
+                f"**{config.title}** ({config.name}): {config.description.strip()}",
+                f"{links.page(use_case)}\n",
+            ]
+        ),
         schedule=schedule,
         catchup=False,
         max_active_runs=active_runs,

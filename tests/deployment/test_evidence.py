@@ -14,11 +14,14 @@ from scipy.stats import wasserstein_distance
 
 from include.contract.use_case import PromotionConfig
 from include.deployment.decision import may_go_on
-from include.deployment.evidence import Evidence, measure
+from include.deployment.evidence import Evidence, Latency
 from include.deployment.generation import Generation, Mode
+from include.deployment.losses import Quality
+from include.deployment.observation import measure
+from include.deployment.sequential import compare
 
 START = datetime(2013, 5, 1, 12, tzinfo=UTC)
-CONFIG = PromotionConfig(rollout="shadow", period=timedelta(hours=1), minimum_requests=2, flipped=0.4, difference=1.0)
+CONFIG = PromotionConfig(steps=("shadow", 0.5), period=timedelta(hours=1), minimum_requests=2)
 
 
 def generation(mode: Mode) -> Generation:
@@ -57,8 +60,8 @@ def test_a_shadow_is_compared_row_by_row() -> None:
     assert (found.champion.requests, found.challenger.requests, found.paired) == (3, 3, 2)
     assert found.flipped == 0.5
     assert found.difference == pytest.approx(0.15 / 0.15)
-    assert found.challenger.seconds == pytest.approx(0.002)
-    assert found.champion.seconds is None
+    assert found.challenger.latency == Latency(0.002, 0.002, 0.002)
+    assert found.champion.latency is None and found.slower is None
     assert Evidence.from_dict(found.to_dict()) == found
     assert Evidence.from_dict(found.to_dict()).id == found.id
     assert found.reasons == (
@@ -84,6 +87,27 @@ def test_a_canary_is_compared_by_its_share_of_yes() -> None:
     assert found.flipped == pytest.approx(0.2)
     assert (found.champion.yes, found.challenger.yes, found.paired) == (0.3, 0.5, 0)
     assert found.difference == pytest.approx(0.8 * 0.2 / np.std([0.9] * 3 + [0.1] * 7))
+
+
+def canary(champion: float | None, challenger: float | None, requests: int = 20) -> Evidence:
+    """Requests of two rows that took so many seconds, where the log has them."""
+    lines = []
+    for number in range(requests):
+        for row in range(2):
+            for version, seconds in ((1, champion), (2, challenger)):
+                more = {} if seconds is None else {"seconds": seconds * (1 + number / 1000)}
+                lines.append(line(f"{version} {number}", version, 0.1 + 0.8 * row, **more))
+    return measure(generation("canary"), lines, 0.5, START + timedelta(hours=1))
+
+
+def test_the_seconds_of_both_arms_of_a_canary_are_compared_by_request() -> None:
+    found = canary(0.001, 0.003)
+    assert found.slower == pytest.approx(3)
+    assert found.champion.latency is not None
+    assert found.champion.latency.p50 == pytest.approx(0.001 * (1 + 9.5 / 1000))
+    assert found.champion.latency.p99 == pytest.approx(0.001 * (1 + 18.81 / 1000))
+    assert canary(None, 0.003).slower is None
+    assert canary(0.0, 0.003).slower == float("inf")
 
 
 def test_what_a_canary_failed_to_answer_counts_against_it() -> None:
@@ -113,6 +137,10 @@ def test_a_shift_is_measured_in_deviations(champion: list[float], shift: float) 
         assert found.difference == pytest.approx(shift / np.std(champion), rel=1e-6)
 
 
+def of_quality(*days: float) -> Quality:
+    return Quality(0.1, 0.1 + float(np.mean(days)), 900, 100, compare(days, alpha=0.05))
+
+
 ALIKE = [pair(str(number), value, value + 0.01) for number, value in enumerate([0.1, 0.3, 0.7, 0.9])]
 
 
@@ -130,6 +158,16 @@ ALIKE = [pair(str(number), value, value + 0.01) for number, value in enumerate([
         (replace(shadow(*ALIKE), difference=None), "stop", "(W1/sd) could not be computed"),
         (replace(shadow(*ALIKE), difference=float("nan")), "stop", "(W1/sd) could not be computed"),
         (replace(shadow(*ALIKE, hours=0), difference=3.0), "stop", "(W1/sd) is 3, above 1"),
+        (replace(shadow(*ALIKE), failure="OSError: disk"), "stop", "the quality could not be computed: OSError: disk"),
+        (replace(shadow(*ALIKE), quality=of_quality(0.0, 0.1)), "go", "version 2 predicted 4 requests"),
+        (replace(shadow(*ALIKE), quality=of_quality(*[-0.02] * 9)), "go", "version 2 predicted 4 requests"),
+        (replace(shadow(hours=0), quality=of_quality(*[0.02] * 9)), "stop", "on 9 days of labels (wrong in at most 5%"),
+        (canary(0.001, 0.0019), "go", "version 2 answered 20 requests"),
+        (canary(0.001, 0.0021), "stop", "ratio of the 95th percentiles of seconds is 2.1, above 2"),
+        (canary(0.0, 0.001), "stop", "ratio of the 95th percentiles of seconds could not be computed"),
+        (canary(0.001, None), "stop", "ratio of the 95th percentiles of seconds could not be computed"),
+        (canary(None, 0.1), "go", "version 2 answered 20 requests"),
+        (canary(0.001, 0.1, requests=1), "wait", "1 requests, expected at least 2"),
     ],
     ids=[
         "alike",
@@ -143,6 +181,16 @@ ALIKE = [pair(str(number), value, value + 0.01) for number, value in enumerate([
         "no distance",
         "nan",
         "early",
+        "no quality",
+        "quality undecided",
+        "better quality",
+        "worse quality",
+        "a little slower",
+        "too slow",
+        "a champion that takes no time",
+        "only the champion has times",
+        "the champion has no times",
+        "slow, but too few",
     ],
 )
 def test_it_goes_on_only_when_all_holds(evidence: Evidence, action: str, said: str) -> None:
