@@ -1,6 +1,6 @@
 # The only commands to remember. Each may be run again at any time; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo status logs profile history plan test lint bench screenshots lock clean
+.PHONY: help setup setup-dev up down demo status logs profile history plan package image test test-containers lint bench screenshots lock clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python; do if "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo "$$p"; break; fi; done)
@@ -9,6 +9,7 @@ ifeq ($(strip $(PYTHON)),)
 NO_PYTHON := echo "Python 3.11 is needed and was not found: install it (Debian: apt-get install python3.11 python3.11-venv) or name it with PYTHON=/path/to/python3.11" >&2; exit 1;
 endif
 VENV := .venv/bin/python
+IMAGE = $(or $(TAG),evergreen-serving)
 
 # Short names on the command line: make up AIRFLOW_PORT=8081
 ifdef AIRFLOW_PORT
@@ -22,7 +23,7 @@ export EVERGREEN_SERVING_PORT := $(SERVING_PORT)
 endif
 
 help:  ## this list
-	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ {printf "make %-15s %s\n", $$1, $$2}' Makefile
 	@echo "Ports: AIRFLOW_PORT (8080), MLFLOW_PORT (5000), SERVING_PORT (8000); other settings: EVERGREEN_...; also in a file .env"
 
 setup:  ## install everything into .venv
@@ -56,8 +57,19 @@ history: setup  ## which version was in production when, and why: USE_CASE=name,
 plan: setup  ## show what applying the feature definitions would change
 	@$(VENV) -m include.local plan
 
-test: setup-dev  ## run the tests; ARGS="-k name" chooses
-	@$(VENV) -m pytest $(ARGS)
+package: setup  ## one version as a wheel that predicts with numpy alone: USE_CASE=name, VERSION=n or the champion, TO=folder
+	@$(VENV) -m include.packaging $(or $(USE_CASE),$(error name a use case: make package USE_CASE=flight_delay)) $(if $(VERSION),--version '$(VERSION)') $(if $(TO),--to '$(TO)')
+
+image:  ## build the container image that serves; TAG=name, EVERGREEN_PYTHON_IMAGE=another base
+	@command -v docker >/dev/null || { echo "image: docker was not found: install Docker, or another engine with its command" >&2; exit 1; }
+	@docker build $(BUILD_OPTIONS) $(if $(EVERGREEN_PYTHON_IMAGE),--build-arg 'PYTHON_IMAGE=$(EVERGREEN_PYTHON_IMAGE)') -t '$(IMAGE)' -f containers/serving/Dockerfile .
+	@docker image inspect --format '{{.Size}}' '$(IMAGE)' | awk '{printf "image: $(IMAGE), %d MB\n", $$1 / 1e6}'
+
+test: setup-dev  ## run the tests, but those of containers; ARGS="-k name" chooses
+	@$(VENV) -m pytest -m "not container" $(ARGS)
+
+test-containers: setup-dev  ## build the image, run it and ask it (needs a docker engine)
+	@$(VENV) -m pytest -m container $(ARGS)
 
 lint: setup-dev  ## check style and types
 	@echo "lint: ruff check" && $(VENV) -m ruff check .

@@ -20,6 +20,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 VENV = REPOSITORY / ".venv"
 LOCKS = (REPOSITORY / "requirements.txt", REPOSITORY / "requirements-dev.txt")
+SERVING_EXCLUDED = "containers/serving/excluded.txt"
 INSTALLER = "uv==0.13.9"
 DISK_NEEDED = 4 * 1024**3
 
@@ -134,9 +135,13 @@ def setup(*, dev: bool) -> None:
 def lock() -> None:
     """Resolves ``requirements*.in`` anew into the locks; versions that still fit are kept."""
     python = make_venv()
-    for source, target in (("requirements.in", LOCKS[0]), ("requirements-dev.in", LOCKS[1])):
+    for source, target, more in (
+        ("requirements.in", LOCKS[0], ()),
+        ("requirements-dev.in", LOCKS[1], ()),
+        ("requirements-serving.in", REPOSITORY / "requirements-serving.txt", ("--excludes", SERVING_EXCLUDED)),
+    ):
         print(f"lock: {source} -> {target.name}", flush=True)
-        options = ("--quiet", "--universal", "--python-version", "3.11", "--custom-compile-command", "make lock")
+        options = ("--quiet", "--universal", "--python-version", "3.11", "--custom-compile-command", "make lock", *more)
         run(
             python,
             "-m",

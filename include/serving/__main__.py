@@ -72,6 +72,7 @@ def _prepare(settings: Settings) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ.setdefault(name, str(settings.threads))
     os.environ.setdefault("NUMBA_CACHE_DIR", str(settings.home / "cache" / "numba"))
+    os.environ.setdefault("MLFLOW_TRACKING_URI", settings.mlflow_uri)  # for what MLflow opens by itself
     # the registry is asked each second: what fails is asked again soon, and must not hold up the other use cases
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
