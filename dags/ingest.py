@@ -7,7 +7,7 @@ from airflow.sdk import CronPartitionTimetable, Param, task
 from include.contract.loading import Folder, discover_use_cases
 from include.contract.partitions import CRON, KEY_FORMAT
 from include.orchestration import assets, run
-from include.orchestration.links import DataDocsLink
+from include.orchestration.links import DataDocsLink, DataRevisionLink
 from include.orchestration.stage import ACCEPT_CHANGES, SOURCE_RETRIES, range_params, stage_dag
 
 DOC = """Brings raw data in: lands it, checks it with Great Expectations, versions it with DVC, publishes it.
@@ -62,7 +62,9 @@ def build(use_case: Folder) -> None:
 
         checked = check()
         checked.operator.operator_extra_links = (DataDocsLink(use_case),)
-        land() >> checked >> publish()
+        published = publish()
+        published.operator.operator_extra_links = (DataRevisionLink(use_case),)
+        land() >> checked >> published
 
 
 for _use_case in discover_use_cases().found.values():

@@ -7,12 +7,15 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contract.loading import Folder, discover_use_cases
 from include.orchestration import assets, run
+from include.orchestration.links import ReportLink
 from include.orchestration.stage import range_params, stage_dag
 
 DOC = """Joins predictions to the labels that have come, measures quality and drift, reports, decides on retraining.
 
 Runs when predictions are published. Realized quality decides, a drift of the predictions warns early; a drift of
-features explains and never asks for a new model by itself. Beside it, the features that online predictions used are
+features explains and asks for a new model only where the use case wants it. By day and slice: quality beside a
+constant, an estimate before the labels come, a test for a changed concept, the name of each shift, the value. The
+numbers are in MLflow (`.monitoring`) and in Parquet; docs/monitoring.md says what each means. Beside it, the features that online predictions used are
 held against those of the offline store.
 """
 
@@ -46,7 +49,9 @@ def build(use_case: Folder) -> None:
             found = parity.check(use_case, run.partitions(use_case))
             return {"compared": found.sampled, "skewed": [each.feature for each in found.skewed]}
 
-        retrain(observe())
+        looked = observe()
+        looked.operator.operator_extra_links = (ReportLink(use_case),)
+        retrain(looked)
         compare_features()
 
 

@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contract.loading import Folder, discover_use_cases
 from include.orchestration import assets, run
-from include.orchestration.links import DataDocsLink
+from include.orchestration.links import DataDocsLink, DataRevisionLink
 from include.orchestration.stage import ACCEPT_CHANGES, SOURCE_RETRIES, range_params, stage_dag
 
 DOC = """Brings partitions back through validation after a fix, quarantined rows and refused deliveries included.
@@ -77,7 +77,9 @@ def build(use_case: Folder) -> None:
         keys = choose()
         checked = check(keys)
         checked.operator.operator_extra_links = (DataDocsLink(use_case, chosen_by="choose"),)
-        bring_back(keys) >> checked >> publish(keys)
+        published = publish(keys)
+        published.operator.operator_extra_links = (DataRevisionLink(use_case, chosen_by="choose"),)
+        bring_back(keys) >> checked >> published
 
 
 for _use_case in discover_use_cases().found.values():

@@ -7,6 +7,7 @@ from airflow.sdk import CronTriggerTimetable, Param, task
 
 from include.contract.loading import Folder, discover_use_cases
 from include.orchestration import assets
+from include.orchestration.links import MlflowRunLink, VersionLink
 from include.orchestration.stage import TRAINING_POOL, stage_dag
 
 DOC = """Fits a model on labelled history, evaluates it on later time, logs it to MLflow and registers a candidate.
@@ -80,7 +81,9 @@ def build(use_case: Folder) -> None:
             outlet_events[candidate].extra = {"version": version.version, "run_id": version.run_id}
             return version.version
 
-        register(fit(build_training_set()))
+        fitted = fit(build_training_set())
+        fitted.operator.operator_extra_links = (MlflowRunLink(),)
+        register(fitted).operator.operator_extra_links = (VersionLink(use_case),)
 
 
 for _use_case in discover_use_cases().found.values():

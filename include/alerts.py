@@ -16,7 +16,8 @@ from include.settings import get_settings
 log = logging.getLogger(__name__)
 
 Kind = Literal[
-    "late data", "refused batch", "feature skew", "failed promotion", "quality loss", "prediction drift", "late monitor"
+    "late data", "refused batch", "feature skew", "failed promotion", "quality loss", "prediction drift",
+    "concept drift", "late monitor",
 ]  # fmt: skip
 State = Literal["open", "resolved"]
 Severity = Literal["warning", "critical"]
@@ -29,6 +30,7 @@ SEVERITIES: dict[Kind, Severity] = {
     "failed promotion": "critical",
     "quality loss": "critical",
     "prediction drift": "warning",
+    "concept drift": "warning",
     "late monitor": "critical",
 }
 

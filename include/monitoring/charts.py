@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from include.monitoring.distributions import Histogram
+from include.training.reliability import Calibration
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Plot:
     line: str = ""  # SVG path data
     band: str = ""
     promise: str = ""
+    baseline: str = ""
+    estimate: str = ""
     dots: tuple[Mark, ...] = ()
     bars: tuple[Mark, ...] = ()
     inner_bars: tuple[Mark, ...] = ()
@@ -60,6 +63,8 @@ class HistoryPoint:
     promoted: bool = False
     predictions: int | None = None
     labelled: int | None = None
+    baseline: float | None = None
+    estimated: float | None = None
 
 
 Draw = Callable[[Sequence[HistoryPoint], float], Plot | None]
@@ -85,8 +90,10 @@ def timeline(history: Sequence[HistoryPoint], width: float) -> Plot | None:
     if not known:
         return None
     ends = [end for point in history for end in point.interval or ()]
-    promises = [point.promised for point in history if point.promised is not None]
-    scale = ticks(min([*known, *ends, *promises]), max([*known, *ends, *promises]), 5)
+    beside = [
+        value for point in history for value in (point.promised, point.baseline, point.estimated) if value is not None
+    ]
+    scale = ticks(min([*known, *ends, *beside]), max([*known, *ends, *beside]), 5)
     area = _area(width, 240.0, history, scale)
     xs = _positions(area, len(history))
     ys = _vertical(area, scale)
@@ -105,6 +112,8 @@ def timeline(history: Sequence[HistoryPoint], width: float) -> Plot | None:
         line=_path(xs, values),
         band=_band(xs, lows, highs),
         promise=_steps(area, promised),
+        baseline=_path(xs, [None if point.baseline is None else ys(point.baseline) for point in history]),
+        estimate=_path(xs, [None if point.estimated is None else ys(point.estimated) for point in history]),
         dots=dots,
         rules=rules,
     )
@@ -157,6 +166,33 @@ def histogram(shares: Histogram, width: float = 230.0) -> Plot:
     y_ticks = (Tick(bottom, "0"), Tick(top + 3, f"{highest:.0%}"))
     return Plot(
         width, height, left, right, top, bottom, x_ticks, y_ticks, line="".join(corners) + f"V{bottom:.1f}", bars=bars
+    )
+
+
+def reliability(now: Calibration, gate: Calibration, width: float) -> Plot:
+    """Observed by predicted shares: now as the line with dots, the gate's as the plain line, the diagonal dashed."""
+    bins = (*now.bins, *gate.bins)
+    scale = ticks(0.0, max(max(each.predicted, each.observed) for each in bins), 5)
+    plot = Plot(width, 240.0, 14.0 + 7.0 * max(len(label(value)) for value in scale), width - 14, 20.0, 216.0, (), ())
+    ys = _vertical(plot, scale)
+
+    def xs(share: float) -> float:
+        return round(plot.left + (plot.right - plot.left) * share / scale[-1], 1)
+
+    def path(side: Calibration) -> str:
+        return _path([xs(each.predicted) for each in side.bins], [ys(each.observed) for each in side.bins])
+
+    return replace(
+        plot,
+        x_ticks=tuple(Tick(xs(value), label(value)) for value in scale),
+        y_ticks=tuple(Tick(ys(value), label(value)) for value in scale),
+        line=path(now),
+        baseline=path(gate),
+        promise=_path([xs(0.0), xs(scale[-1])], [ys(0.0), ys(scale[-1])]),
+        dots=tuple(
+            Mark(xs(each.predicted), ys(each.observed), f"{each.predicted:.1%}: {each.observed:.1%} of {each.rows:,}")
+            for each in now.bins
+        ),
     )
 
 

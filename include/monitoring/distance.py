@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,7 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from include.monitoring.distributions import CategoricalProfile, NumericProfile
+from include.monitoring.dependence import draws, unsure
+from include.monitoring.distributions import CategoricalProfile, NumericProfile, Profile
 
 Vector = NDArray[np.float64]
 Test = TypeVar("Test")
@@ -20,69 +22,136 @@ DECILES = np.linspace(0.1, 0.9, 9)
 
 @dataclass(frozen=True)
 class Distance:
-    """How far apart two samples are: an effect size, a test statistic with its p value, and the PSI."""
+    """How far apart two samples are: an effect size, a test statistic with its p value, and other measures."""
 
     effect: float
     statistic: float
     p_value: float
     psi: float
+    superiority: float | None = None  # numeric: chance that a current value exceeds one of the reference
+    jensen_shannon: float | None = None  # categorical
 
 
-def numeric(reference: NumericProfile, current: NumericProfile) -> Distance:
-    """Wasserstein-1 distance in reference standard deviations; Kolmogorov-Smirnov test; PSI over reference deciles.
+@dataclass(frozen=True)
+class Draws:
+    """The independent draws that the values of reference and current sample are worth.
 
-    The p value is the large-sample one for ``n m / (n + m)`` values. Where a side is kept as quantiles, D is lowered by
-    what they may be off, so that rounding never makes a difference. Both samples must hold values.
+    ``level`` for tests of the ranks or of the categories, ``shape`` for those of the distribution function; ``mean``
+    for those of the mean, which are asked for only where rows hang together.
     """
-    from scipy.stats import kstwo, wasserstein_distance
 
-    first, second = reference.array, current.array
+    level: tuple[float, float]
+    shape: tuple[float, float]
+    freedom: float = math.inf  # of the estimate of these
+    evenness: float = 1.0  # of the categories
+    mean: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, reference: Profile, current: Profile, size: float | None = None) -> Draws:
+        """``size``: rows of a current row's block; without it rows are independent, as they are without dependence."""
+        known = reference.dependence
+        if known is None or size is None:
+            return cls((reference.n, current.n), (reference.n, current.n))
+        sizes = _present(reference) * known.size, _present(current) * size
+        level, shape, mean = (
+            (draws(reference.n, sizes[0], rho), draws(current.n, sizes[1], rho))
+            for rho in (known.level, known.shape, known.mean)
+        )
+        return cls(level, shape, known.freedom, known.evenness, mean)
+
+    @classmethod
+    def of_rows(cls, reference: Profile, current: Profile, rho: float, size: float | None) -> Draws:
+        """The same for a mark that rows of all samples bear or not, such as being missing, with its own correlation."""
+        known, rows = reference.dependence, (reference.n + reference.missing, current.n + current.missing)
+        if known is None or size is None:
+            return cls(rows, rows)
+        worth = draws(rows[0], known.size, rho), draws(rows[1], size, rho)
+        return cls(worth, worth, known.freedom)
+
+
+def numeric(reference: NumericProfile, current: NumericProfile, worth: Draws | None = None) -> Distance:
+    """Wasserstein-1 distance in reference standard deviations; two tests; PSI over reference deciles.
+
+    The p value is that of the surer of two tests, doubled (Bonferroni): of the ranks, which sees a shift best (Wilcoxon
+    1945, Mann & Whitney 1947, with the normal approximation and its correction for ties), and of the distribution
+    functions, which sees any change (Kolmogorov-Smirnov, for ``n m / (n + m)`` values). Where a side is kept as
+    quantiles, both statistics are lowered by what these may be off, so that rounding never makes a difference. Rows
+    that hang together may be worth a handful of draws, in which neither can be sure of anything: there the difference
+    of the means is a third test. Both samples must hold values.
+    """
+    from scipy.stats import kstwo, norm, wasserstein_distance
+
+    worth = worth or Draws.of(reference, current)
     if reference.sd == 0:
-        return _from_constant(reference, current)
+        return _from_constant(reference, current, worth)
+    first, second = reference.array, current.array
     grid = np.unique(np.concatenate([first, second]))
-    apart = np.abs(
-        np.searchsorted(first, grid, "right") / len(first) - np.searchsorted(second, grid, "right") / len(second)
-    )
-    statistic = float(apart.max())
-    sure = max(0.0, statistic - reference.rounding - current.rounding)
-    size = max(1, round(reference.n * current.n / (reference.n + current.n)))
+    below = [np.searchsorted(side, grid, "right") / len(side) for side in (first, second)]
+    rounding = reference.rounding + current.rounding
+    statistic = float(np.abs(below[0] - below[1]).max())
+    shares = [np.diff(each, prepend=0.0) for each in below]
+    superiority = float(shares[1] @ (below[0] - shares[0] / 2))
+    n, m = worth.level
+    spread = math.sqrt((1 - _ties(reference, current, shares)) / 12 * (n + m + 1) / (n * m))
+    n, m = worth.shape
+    found = [
+        float(2 * norm.sf(max(0.0, abs(superiority - 0.5) - rounding) / spread)) if spread else 1.0,
+        float(kstwo.sf(max(0.0, statistic - rounding), max(1, round(n * m / (n + m))))),
+    ]
+    if worth.mean is not None:
+        apart = abs(current.mean / reference.sd - reference.mean / reference.sd)
+        found.append(float(2 * norm.sf(apart / math.sqrt(sum(1 / each for each in worth.mean)))))
     edges = np.unique(np.quantile(first, DECILES, method="inverted_cdf"))
     with np.errstate(over="ignore"):
         effect = float(wasserstein_distance(first, second)) / reference.sd
     return Distance(
         effect=effect,
         statistic=statistic,
-        p_value=float(kstwo.sf(sure, size)),
+        p_value=min(1.0, len(found) * unsure(min(found), worth.freedom)),
         psi=psi(reference.share_within(edges), current.share_within(edges), reference.n, current.n),
+        superiority=superiority,
     )
 
 
-def _from_constant(reference: NumericProfile, current: NumericProfile) -> Distance:
+def _ties(reference: NumericProfile, current: NumericProfile, shares: list[Vector]) -> float:
+    """What ties take from the variance of the ranks: the sum of the cubes of the shares of equal values."""
+    both = (shares[0] * reference.n + shares[1] * current.n) / (reference.n + current.n)
+    return float((both**3).sum())
+
+
+def _from_constant(reference: NumericProfile, current: NumericProfile, worth: Draws) -> Distance:
     """A reference without spread has no unit of distance: the effect is the share of values that changed."""
     changed = float(np.mean(current.array != reference.points[0]))
-    p_value = proportions(0, reference.n, round(changed * current.n), current.n)
+    p_value = unsure(proportions(0.0, changed, *worth.level), worth.freedom)
     kept = psi(np.array([1.0, 0.0]), np.array([1 - changed, changed]), reference.n, current.n)
     return Distance(effect=changed, statistic=changed, p_value=p_value, psi=kept)
 
 
-def categorical(reference: Vector, current: Vector) -> Distance:
-    """Total variation distance; chi-square test of homogeneity; PSI. Rows by category of both samples: (categories,).
+def categorical(reference: Vector, current: Vector, worth: Draws | None = None) -> Distance:
+    """Total variation and Jensen-Shannon distance; chi-square test of homogeneity; PSI. Rows by category (categories,).
 
-    Categories of which fewer than 5 rows are expected in either sample are counted together for test and PSI.
+    Categories of which fewer than 5 draws are expected in either sample are counted together for test and PSI. Where
+    rows hang together, X2 is that of the draws they are worth, with fewer degrees of freedom where categories vary
+    together (Rao & Scott 1984).
     """
-    n, m = reference.sum(), current.sum()
+    n, m = float(reference.sum()), float(current.sum())
+    worth = worth or Draws((n, m), (n, m))
     effect = 0.5 * float(np.abs(reference / n - current / m).sum())
-    first, second = _pooled(reference, current)
-    value = psi(first / n, second / m, int(n), int(m))
-    if len(first) < 2:
-        return Distance(effect, 0.0, 1.0, value)
-    if len(first) == 2:
-        p_value = proportions(int(first[0]), int(n), int(second[0]), int(m))
-        return Distance(effect, float(abs(first[0] / n - second[0] / m)), p_value, value)
-    from scipy.stats import chi2_contingency
+    apart = jensen_shannon(reference / n, current / m)
+    first, second = _pooled(reference * worth.level[0] / n, current * worth.level[1] / m)
+    p, q = first / first.sum(), second / second.sum()
+    value = psi(p, q, int(n), int(m))
+    if len(p) < 2:
+        return Distance(effect, 0.0, 1.0, value, jensen_shannon=apart)
+    if len(p) == 2:
+        p_value = unsure(proportions(p[0], q[0], *worth.level), worth.freedom)
+        return Distance(effect, float(abs(p[0] - q[0])), p_value, value, jensen_shannon=apart)
+    from scipy.stats import chi2, chi2_contingency
 
-    result = chi2_contingency(np.array([first, second]), correction=False)
-    return Distance(effect, float(result.statistic), float(result.pvalue), value)
+    statistic = float(chi2_contingency(np.array([first, second]), correction=False).statistic)
+    freedom = max(1.0, worth.evenness * (len(p) - 1))
+    p_value = unsure(float(chi2.sf(statistic * freedom / (len(p) - 1), freedom)), worth.freedom)
+    return Distance(effect, statistic, p_value, value, jensen_shannon=apart)
 
 
 def _pooled(first: Vector, second: Vector) -> tuple[Vector, Vector]:
@@ -119,20 +188,28 @@ def aligned(
     return tuple(named), np.array(first, dtype=np.float64), np.array(second, dtype=np.float64), new, tuple(gone)
 
 
-def proportions(hits: int, n: int, other_hits: int, m: int) -> float:
-    """Two-sided p value for the shares ``hits / n`` and ``other_hits / m`` being equal.
+def proportions(share: float, other: float, n: float, m: float) -> float:
+    """Two-sided p value for the shares ``share`` of n draws and ``other`` of m being equal.
 
-    Chi-square test, or Fisher's exact test where fewer than 5 rows are expected in a cell.
+    Chi-square test, or Fisher's exact test where fewer than 5 draws are expected in a cell.
     """
     from scipy.stats import chi2_contingency, fisher_exact
 
-    table = np.array([[hits, n - hits], [other_hits, m - other_hits]], dtype=np.float64)
+    table = np.array([[share * n, (1 - share) * n], [other * m, (1 - other) * m]])
     columns = table.sum(axis=0)
-    if (columns == 0).any() or n == 0 or m == 0:
+    if (columns <= 0).any() or n == 0 or m == 0:
         return 1.0
     if (columns * min(n, m) / (n + m) < RARE).any():
-        return float(fisher_exact(table.astype(np.int64)).pvalue)
+        return float(fisher_exact(np.round(table).astype(np.int64)).pvalue)
     return float(chi2_contingency(table, correction=False).pvalue)
+
+
+def jensen_shannon(first: Vector, second: Vector) -> float:
+    """The distance of shares by category: the root of the divergence in bits, 0 to 1 (Endres & Schindelin 2003)."""
+    from scipy.spatial.distance import jensenshannon
+
+    found = float(jensenshannon(first, second, base=2))
+    return found if math.isfinite(found) else 0.0  # of equal shares rounding can leave a negative divergence
 
 
 def psi(first: Vector, second: Vector, n: int, m: int) -> float:
@@ -145,6 +222,10 @@ def psi(first: Vector, second: Vector, n: int, m: int) -> float:
     bins = len(first)
     p, q = (first * n + 0.5) / (n + 0.5 * bins), (second * m + 0.5) / (m + 0.5 * bins)
     return max(0.0, float(np.sum((p - q) * np.log(p / q))) - (bins - 1) * (1 / n + 1 / m))
+
+
+def _present(side: Profile) -> float:
+    return side.n / max(1, side.n + side.missing)
 
 
 def adjusted(p_values: Mapping[Test, float]) -> dict[Test, float]:

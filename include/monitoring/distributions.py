@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from include.monitoring.dependence import Blocks, Dependence
 from include.records import Record
 
 Vector = NDArray[np.float64]
@@ -19,6 +20,8 @@ Kind = Literal["numeric", "categorical"]
 
 POINTS = 2_000  # a distribution function made of this many quantiles is off by at most 1 / (2 * POINTS)
 CATEGORIES = 1_000
+TAIL = 0.001  # the fences of outliers stand beyond the quantiles of this share at each end ...
+BEYOND = 0.5  # ... by this part of their distance from the median
 
 
 class WrongTypeError(ValueError):
@@ -34,14 +37,17 @@ class NumericProfile(Record):
     missing: int
     mean: float
     sd: float  # with divisor n
+    fences: tuple[float, float] | None = None  # outside them a value is an outlier; None without values
+    outside: int = 0  # values that are
+    dependence: Dependence | None = None  # of the rows of a block; None where rows are independent
 
     @classmethod
-    def of(cls, column: pl.Series) -> NumericProfile:
+    def of(cls, column: pl.Series, blocks: Blocks | None = None) -> NumericProfile:
         """``WrongTypeError`` where the column does not hold numbers."""
         if not (column.dtype.is_numeric() or column.dtype in (pl.Null, pl.Boolean)):
             raise WrongTypeError(f"its values are {column.dtype}, not numbers")
-        values = column.cast(pl.Float64).drop_nulls().to_numpy()
-        values = np.sort(values[np.isfinite(values)])
+        rows = column.cast(pl.Float64).to_numpy()
+        values = np.sort(rows[np.isfinite(rows)])
         n = len(values)
         points = values
         if n > POINTS:
@@ -51,8 +57,14 @@ class NumericProfile(Record):
             mean = float(values[0])
         elif n:
             scale = max(abs(values[0]), abs(values[-1]))  # so that no square overflows
-            mean, sd = float((values / scale).mean() * scale), float((values / scale).std() * scale)
-        return cls(tuple(points.tolist()), n, column.len() - n, mean, sd)
+            scaled = values / scale
+            centre = float(scaled.mean())
+            scaled -= centre
+            mean, sd = centre * float(scale), math.sqrt(float(scaled @ scaled) / n) * float(scale)
+        fences = _fences(values) if n else None
+        outside = _outside(values, fences) if fences else 0
+        dependence = Dependence.of(blocks).of_numbers(rows, blocks, fences) if blocks else None
+        return cls(tuple(points.tolist()), n, column.len() - n, mean, sd, fences, outside, dependence)
 
     @property
     def kind(self) -> Kind:
@@ -81,9 +93,10 @@ class CategoricalProfile(Record):
     n: int
     missing: int
     other: int = 0  # rows of the categories that were not kept
+    dependence: Dependence | None = None  # of the rows of a block; None where rows are independent
 
     @classmethod
-    def of(cls, column: pl.Series, keep: int | None = CATEGORIES) -> CategoricalProfile:
+    def of(cls, column: pl.Series, keep: int | None = CATEGORIES, blocks: Blocks | None = None) -> CategoricalProfile:
         """``WrongTypeError`` where values cannot be named. Whole floats are named as integers: 3.0 is category 3."""
         if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Binary):
             raise WrongTypeError(f"its values are {column.dtype}, not categories")
@@ -92,11 +105,14 @@ class CategoricalProfile(Record):
             present = column.drop_nulls()
             if present.is_finite().all() and (present == present.round()).all() and present.abs().lt(2**53).all():
                 column = column.cast(pl.Int64)
-        named = column.cast(pl.String).drop_nulls().alias("category")
+        every = column.cast(pl.String)
+        named = every.drop_nulls().alias("category")
         rows = named.value_counts(name="rows").sort(["rows", "category"], descending=[True, False])
         kept = rows if keep is None else rows.head(keep)
         counts = dict(zip(kept["category"].to_list(), kept["rows"].to_list(), strict=True))
-        return cls(counts, named.len(), column.len() - named.len(), named.len() - sum(counts.values()))
+        other = named.len() - sum(counts.values())
+        dependence = Dependence.of(blocks).of_categories(every, blocks) if blocks else None
+        return cls(counts, named.len(), column.len() - named.len(), other, dependence)
 
     @property
     def kind(self) -> Kind:
@@ -106,9 +122,20 @@ class CategoricalProfile(Record):
 Profile = NumericProfile | CategoricalProfile
 
 
-def profile_of(column: pl.Series, kind: Kind, keep: int | None = CATEGORIES) -> Profile:
-    """The distribution of a column, read as ``kind``."""
-    return NumericProfile.of(column) if kind == "numeric" else CategoricalProfile.of(column, keep)
+def profile_of(column: pl.Series, kind: Kind, keep: int | None = CATEGORIES, blocks: Blocks | None = None) -> Profile:
+    """The distribution of a column, read as ``kind``; with ``blocks`` also how much the rows of one hang together."""
+    if kind == "numeric":
+        return NumericProfile.of(column, blocks)
+    return CategoricalProfile.of(column, keep, blocks)
+
+
+def _fences(values: Vector) -> tuple[float, float]:
+    """Of ascending values: skewed ones have their fences at unequal distances."""
+    low, middle, high = values[np.floor(np.array([TAIL, 0.5, 1 - TAIL]) * len(values)).astype(np.int64)]
+    largest = np.finfo(np.float64).max
+    with np.errstate(over="ignore"):
+        found = np.clip([low - BEYOND * (middle - low), high + BEYOND * (high - middle)], -largest, largest)
+    return float(found[0]), float(found[1])
 
 
 def kind_of(column: pl.Series) -> Kind:
@@ -118,6 +145,11 @@ def kind_of(column: pl.Series) -> Kind:
     if column.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean):
         return "categorical"
     raise WrongTypeError(f"column {column.name!r} has type {column.dtype}, which is neither numeric nor categorical")
+
+
+def _outside(values: Vector, fences: tuple[float, float]) -> int:
+    """How many of ascending values lie beyond the fences."""
+    return int(np.searchsorted(values, fences[0], "left") + len(values) - np.searchsorted(values, fences[1], "right"))
 
 
 @dataclass(frozen=True)

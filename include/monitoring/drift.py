@@ -2,19 +2,22 @@
 
 A column has drifted if its distance from the reference is both more than chance (false discovery rate over all
 features) and large enough to matter (effect size). Either alone raises false alarms: tests find every difference in
-large samples, distances are never zero in small ones.
+large samples, distances are never zero in small ones. Where rows hang together by day, chance is counted in the
+independent draws that they are worth (``dependence``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from include.contract.use_case import DriftConfig
-from include.monitoring import distance
+from include.monitoring import distance, wording
+from include.monitoring.dependence import Blocks, unsure
+from include.monitoring.distance import Draws
 from include.monitoring.distributions import (
     CategoricalProfile,
     Histogram,
@@ -38,33 +41,47 @@ class EmptyWindowError(ValueError):
 
 @dataclass(frozen=True)
 class ReferenceProfile(Record):
-    """The distribution of every feature, and of the prediction, in the rows that a model version learned from."""
+    """The distribution of every feature, of the prediction and of the label in the rows behind a model version."""
 
     rows: int
     features: Mapping[str, Profile]
     prediction_name: str | None = None
     prediction: Profile | None = None
+    label: Profile | None = None
 
     @classmethod
     def of(
-        cls, frame: pl.DataFrame, *, prediction: str | None = None, categorical: Collection[str] = ()
+        cls,
+        frame: pl.DataFrame | pl.LazyFrame,
+        *,
+        prediction: str | None = None,
+        label: str | None = None,
+        categorical: Collection[str] = (),
+        blocks: str | None = None,
     ) -> ReferenceProfile:
-        """Profile every column of the reference rows.
+        """Profile every column of the reference rows, one after the other: of a lazy frame no more is in memory.
 
-        Strings and booleans are categorical, numbers numeric unless named in ``categorical``. Raises
+        Strings and booleans are categorical, numbers numeric unless named in ``categorical``. ``blocks`` names the
+        column, itself no feature, of the blocks (days) whose rows hang together; it must sort by time. Raises
         ``EmptyWindowError`` for no rows, ``WrongTypeError`` for other types, ``ValueError`` for a name that is no
-        column.
+        column and for a row without block.
         """
-        if frame.height == 0:
+        lazy = frame.lazy()
+        names = lazy.collect_schema().names()
+        if (rows := _height(lazy)) == 0:
             raise EmptyWindowError("the reference has no rows: a profile needs the data that the model was trained on")
-        if unknown := {*categorical, *([prediction] if prediction else [])} - {*frame.columns}:
+        if unknown := {*categorical, *filter(None, (prediction, label, blocks))} - {*names}:
             raise ValueError(f"not among the reference's columns: {', '.join(sorted(unknown))}")
-        profiles = {
-            name: profile_of(frame[name], "categorical" if name in categorical else kind_of(frame[name]))
-            for name in frame.columns
-        }
+        within = _blocks(lazy, blocks)
+
+        def profile(name: str) -> Profile:
+            column = _column(lazy, name)
+            return profile_of(column, "categorical" if name in categorical else kind_of(column), blocks=within)
+
+        profiles = {name: profile(name) for name in names if name != blocks}
         predicted = profiles.pop(prediction) if prediction else None
-        return cls(frame.height, profiles, prediction, predicted)
+        labelled = profiles.pop(label) if label else None
+        return cls(rows, profiles, prediction, predicted, labelled)
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,11 @@ class FeatureDrift(Record):
     n_current: int
     effect: float | None = None  # W1 / sd, or total variation distance; share of changed values of a constant
     statistic: float | None = None  # Kolmogorov-Smirnov D, or chi-square (two categories: difference of the shares)
+    superiority: float | None = None  # numeric: chance that a current value exceeds one of the reference, .5 if alike
+    jensen_shannon: float | None = None  # categorical: distance, 0 to 1
+    draws_reference: float | None = None  # independent draws that the values are worth
+    draws_current: float | None = None
+    seasonal: bool = False  # moved as it did at this time of earlier years: no drift
     p_value: float | None = None
     q_value: float | None = None
     psi: float | None = None
@@ -110,71 +132,118 @@ class DriftReport(Record):
         return tuple(feature.name for feature in self.features if feature.drifted)
 
 
-def compare(profile: ReferenceProfile, current: pl.DataFrame, config: DriftConfig) -> DriftReport:
+def compare(
+    profile: ReferenceProfile,
+    current: pl.DataFrame | pl.LazyFrame,
+    config: DriftConfig,
+    *,
+    blocks: str | None = None,
+) -> DriftReport:
     """Hold the current rows against the reference; columns that the reference does not know are ignored.
 
     The false discovery rate is controlled over the value and missingness tests of all features together; the prediction
-    is a question of its own. Raises ``EmptyWindowError`` where the current data has no rows.
+    is a question of its own. ``blocks`` names the column of the blocks (days) whose rows hang together, as the
+    reference was given it; without it rows count as independent draws. A lazy frame is read a column at a time.
+    Raises ``EmptyWindowError`` where the current data has no rows, ``ValueError`` where it lacks the blocks.
     """
-    if current.height == 0:
+    lazy = current.lazy()
+    if (rows := _height(lazy)) == 0:
         raise EmptyWindowError("the current data has no rows: drift cannot be computed")
-    measured = [_measure(name, reference, current) for name, reference in profile.features.items()]
+    within = _blocks(lazy, blocks)
+    size = within.size if within else None
+    measured = [_measure(name, reference, lazy, size) for name, reference in profile.features.items()]
     prediction = None
     if profile.prediction is not None and profile.prediction_name is not None:
-        own = _measure(profile.prediction_name, profile.prediction, current)
-        (prediction,) = _decide([own], config.alpha, config.prediction_effect)
+        own = _measure(profile.prediction_name, profile.prediction, lazy, size)
+        (prediction,) = decide([own], config.alpha, config.prediction_effect)
     return DriftReport(
-        features=tuple(_decide(measured, config.alpha, config.effect)),
+        features=tuple(decide(measured, config.alpha, config.effect)),
         prediction=prediction,
         rows_reference=profile.rows,
-        rows_current=current.height,
+        rows_current=rows,
         alpha=config.alpha,
         effect=config.effect,
         prediction_effect=config.prediction_effect,
     )
 
 
-def _measure(name: str, reference: Profile, frame: pl.DataFrame) -> FeatureDrift:
-    """Effects and p values of one column, undecided."""
+def compare_labels(
+    profile: ReferenceProfile, labels: pl.DataFrame, name: str, config: DriftConfig, *, blocks: str | None = None
+) -> FeatureDrift:
+    """Hold the labels that have come (column ``name``) against those that were learned from.
+
+    Raises ``EmptyWindowError`` where none have come, ``ValueError`` where the reference keeps no labels.
+    """
+    if profile.label is None:
+        raise ValueError(f"the reference keeps no labels: make it with ReferenceProfile.of(..., label={name!r})")
+    if labels.height == 0:
+        raise EmptyWindowError("no labels have come: their drift cannot be computed")
+    within = _blocks(labels.lazy(), blocks)
+    own = _measure(name, profile.label, labels.lazy(), within.size if within else None)
+    (found,) = decide([own], config.alpha, config.label_effect)
+    return found
+
+
+def _height(frame: pl.LazyFrame) -> int:
+    return int(frame.select(pl.len()).collect().item())
+
+
+def _column(frame: pl.LazyFrame, name: str) -> pl.Series:
+    return frame.select(pl.col(name)).collect().to_series()
+
+
+def _blocks(frame: pl.LazyFrame, name: str | None) -> Blocks | None:
+    if name is None:
+        return None
+    if name not in frame.collect_schema().names():
+        raise ValueError(f"block column {name!r} is missing from the data")
+    return Blocks.of(_column(frame, name))
+
+
+def _measure(name: str, reference: Profile, frame: pl.LazyFrame, size: float | None) -> FeatureDrift:
+    """Effects and p values of one column, undecided. ``size``: rows of a current row's block on average."""
     empty = FeatureDrift(name, reference.kind, False, False, (), reference.n, 0, missing_reference=_missing(reference))
-    if name not in frame.columns:
+    if name not in frame.collect_schema().names():
         return replace(empty, reasons=("could not be computed: the column is missing from the current data",))
     try:
-        current = profile_of(frame[name], reference.kind, keep=None)
+        current = profile_of(_column(frame, name), reference.kind, keep=None)
     except (WrongTypeError, pl.exceptions.PolarsError) as error:
         return replace(empty, reasons=(f"could not be computed: {error}",))
     base = replace(
         empty,
         n_current=current.n,
         missing_current=_missing(current),
-        missing_p_value=_missing_p_value(reference, current),
+        missing_p_value=_missing_p_value(reference, current, size),
     )
-    return _values(base, reference, current)
+    return _values(base, reference, current, Draws.of(reference, current, size))
 
 
-def _values(base: FeatureDrift, reference: Profile, current: Profile) -> FeatureDrift:
+def _values(base: FeatureDrift, reference: Profile, current: Profile, worth: Draws) -> FeatureDrift:
     """The same with the distance of the values that are not missing."""
     if reference.n == current.n == 0:
         return replace(base, computed=True, reasons=("no values in the reference, and none in the current data",))
     if reference.n == 0 or current.n == 0:
         side = "the reference" if reference.n == 0 else "the current data"
         return replace(base, reasons=(f"could not be computed: all values are missing in {side}",))
+    base = replace(base, draws_reference=worth.level[0], draws_current=worth.level[1])
     if isinstance(reference, NumericProfile) and isinstance(current, NumericProfile):
-        found = distance.numeric(reference, current)
+        found = distance.numeric(reference, current, worth)
         if not np.isfinite([found.effect, found.p_value]).all():
             return replace(base, reasons=("could not be computed: the values are too large for a distance",))
         return _with(replace(base, histogram=numeric_histogram(reference, current)), found)
     if isinstance(reference, CategoricalProfile) and isinstance(current, CategoricalProfile):
-        return _categorical(base, reference, current)
+        return _categorical(base, reference, current, worth)
     raise AssertionError(f"{base.name}: profiles of two kinds")
 
 
-def _categorical(base: FeatureDrift, reference: CategoricalProfile, current: CategoricalProfile) -> FeatureDrift:
+def _categorical(
+    base: FeatureDrift, reference: CategoricalProfile, current: CategoricalProfile, worth: Draws
+) -> FeatureDrift:
     labels, first, second, new, gone = distance.aligned(reference, current)
     reasons = []
     for word, names in (("new", new), ("gone", gone)):
         if names:
-            reasons.append(f"{len(names)} {word} categor{'y' if len(names) == 1 else 'ies'}: {_listed(names)}")
+            reasons.append(f"{len(names)} {word} categor{'y' if len(names) == 1 else 'ies'}: {wording.listed(names)}")
     base = replace(
         base,
         new_categories=new[:NAMED],
@@ -182,16 +251,14 @@ def _categorical(base: FeatureDrift, reference: CategoricalProfile, current: Cat
         histogram=categorical_histogram(labels, first, second),
         reasons=tuple(reasons),
     )
-    return _with(base, distance.categorical(first, second))
+    return _with(base, distance.categorical(first, second, worth))
 
 
 def _with(base: FeatureDrift, found: distance.Distance) -> FeatureDrift:
-    return replace(
-        base, computed=True, effect=found.effect, statistic=found.statistic, p_value=found.p_value, psi=found.psi
-    )
+    return replace(base, computed=True, **asdict(found))
 
 
-def _decide(columns: list[FeatureDrift], alpha: float, effect: float) -> list[FeatureDrift]:
+def decide(columns: list[FeatureDrift], alpha: float, effect: float) -> list[FeatureDrift]:
     """Adjust the p values of all columns together, and decide each column."""
     tests = {(column.name, "values"): column.p_value for column in columns}
     tests |= {(column.name, "missing"): column.missing_p_value for column in columns}
@@ -209,11 +276,11 @@ def _decided(
     if column.effect is not None and q_value is not None:
         moved = q_value < alpha and column.effect >= least
         drifted |= moved
-        reasons.append(_in_words("the distribution moved by", column.effect, q_value, alpha, least))
+        reasons.append(wording.change("the distribution moved by", column.effect, q_value, alpha, least))
     if missing_q_value is not None and column.missing_reference is not None and column.missing_current is not None:
         change = column.missing_current - column.missing_reference
         drifted |= missing_q_value < alpha and abs(change) >= least
-        reasons.append(_in_words("the share of missing values changed by", change, missing_q_value, alpha, least))
+        reasons.append(wording.change("the share of missing values changed by", change, missing_q_value, alpha, least))
     return replace(
         column,
         q_value=q_value,
@@ -223,27 +290,14 @@ def _decided(
     )
 
 
-def _in_words(what: str, change: float, q_value: float, alpha: float, least: float) -> str:
-    size = "enough to matter" if abs(change) >= least else "too little to matter"
-    chance = "more than chance" if q_value < alpha else "may be chance"
-    return f"{what} {change:.3g} (limit {least:g}: {size}), q {_rounded(q_value)} (limit {alpha:g}: {chance})"
-
-
-def _rounded(q_value: float) -> str:
-    return "< 0.0001" if q_value < 1e-4 else f"{q_value:.2g}"
-
-
 def _missing(side: Profile) -> float:
     return side.missing / (side.n + side.missing)
 
 
-def _missing_p_value(reference: Profile, current: Profile) -> float | None:
+def _missing_p_value(reference: Profile, current: Profile, size: float | None) -> float | None:
     if reference.missing == current.missing == 0:
         return None
-    rows = reference.n + reference.missing, current.n + current.missing
-    return distance.proportions(reference.missing, rows[0], current.missing, rows[1])
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    shown = ", ".join(repr(name[:40]) for name in names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+    rho = reference.dependence.missing if reference.dependence else 0.0
+    worth = Draws.of_rows(reference, current, rho, size)
+    p_value = distance.proportions(_missing(reference), _missing(current), *worth.level)
+    return unsure(p_value, worth.freedom)

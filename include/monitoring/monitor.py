@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from include.contract.loading import Folder
 from include.contract.partitions import Partition
+from include.contract.use_case import UseCase
+from include.deployment import arms
 from include.features import compute
 from include.features.compute import INSTANT, LABEL
 from include.features.store import EVENT_TIMESTAMP
@@ -18,14 +21,17 @@ from include.history import log as history
 from include.history.log import Decision
 from include.ingestion import versions
 from include.ingestion.batch import RECORD
-from include.monitoring import drift, policy, quality
-from include.monitoring.drift import DriftReport, ReferenceProfile
-from include.monitoring.observation import Observation, keep
+from include.monitoring import alarms, drift, numbers, policy, quality, service
+from include.monitoring.drift import ReferenceProfile
+from include.monitoring.findings import Seen, find
+from include.monitoring.observation import Observation, keep, log_run
 from include.monitoring.policy import RetrainingDecision
 from include.monitoring.quality import Promise, Quality
+from include.monitoring.service import Service
 from include.registry import models
-from include.registry.runs import logged_file
+from include.registry.runs import TEST_FILE, logged_file
 from include.serving import prediction_log
+from include.settings import get_settings
 from include.training.evaluate import PREDICTION
 from include.training.recording import PROMISE_FILE, REFERENCE_FILE
 from include.training.training_set import BLOCK, block_of
@@ -43,28 +49,40 @@ def observe(use_case: Folder, partitions: list[Partition], origin: str) -> Obser
     if champion is None:
         return None
     last = partitions[-1]
-    window = config.monitoring.window
-    made = predictions(use_case, last, window + config.label.delay)
-    current = made.filter(pl.col(EVENT_TIMESTAMP) > _instant(_back(last.end, window)))
-    settled = made.filter(pl.col(EVENT_TIMESTAMP) <= _instant(_back(last.end, config.label.delay)))
-    measured = realized(use_case, champion, settled, last)
-    drifted = _drift(use_case, champion, current)
+    window, delay = config.monitoring.window, config.label.delay
+    made = predictions(use_case, last, window + delay)
+    # Predictions of another version are not the champion's to be judged by; their features are.
+    own = made.filter(pl.col("model_version") == champion.version)
+    settled = own.filter(_between(_back(last.end, window + delay), _back(last.end, delay)))
+    measured = realized(config, champion, settled)
+    recent = _between(_back(last.end, window), last.end)
+    current = own.filter(recent) if own.filter(recent).height else made.filter(recent)
+    profile = ReferenceProfile.from_dict(read_json(logged_file(champion, REFERENCE_FILE)))
+    drifted = drift.compare(profile, current, config.monitoring.drift, blocks=BLOCK) if current.height else None
+    seen = Seen(
+        version=champion.version,
+        rows=own,
+        window=_back(last.end, window),
+        settled=_back(last.end, delay),
+        gate=pl.read_parquet(logged_file(champion, TEST_FILE)),
+        earlier=numbers.read(config.name, before=last.key),
+    )
+    found = find(config, seen, profile, drifted)
+    found = replace(found, service=_service(config.name, partitions), arms=arms.table(use_case))
     revision = versions.head()
     landed, quarantined = _volume(use_case, partitions, revision)
-    decision = policy.decide(
-        policy.Evidence(
-            use_case=config.name,
-            partition=last.key,
-            as_of=last.cutoff,
-            champion=str(champion.version),
-            trained_until=datetime.fromisoformat(champion.tags["as_of"]),
-            quality=measured,
-            prediction_drift=drifted.prediction if drifted else None,
-            drifted_features=drifted.drifted if drifted else (),
-            data_incident=landed > 0 and quarantined / landed > config.monitoring.incident,
-        ),
-        config.retraining,
-        [RetrainingDecision.from_dict(each.details) for each in history.read(config.name) if each.kind == "retraining"],
+    evidence = policy.Evidence(
+        use_case=config.name,
+        partition=last.key,
+        as_of=last.cutoff,
+        champion=str(champion.version),
+        trained_until=datetime.fromisoformat(champion.tags["as_of"]),
+        quality=measured,
+        prediction_drift=drifted.prediction if drifted else None,
+        drifted_features=drifted.drifted if drifted else (),
+        data_incident=landed > 0 and quarantined / landed > config.monitoring.incident,
+        labelled_since=_labelled_since(config, champion, last),
+        last_training=_last_training(config.name),
     )
     observation = Observation(
         use_case=config.name,
@@ -77,38 +95,44 @@ def observe(use_case: Folder, partitions: list[Partition], origin: str) -> Obser
         drift=drifted,
         landed=landed,
         quarantined=quarantined,
-        decision=decision,
+        decision=policy.decide(evidence, config.retraining, _decided(config.name)),
+        findings=found,
     )
-    _keep(use_case, observation, origin)
+    _keep(use_case, observation, seen.earlier, origin)
     return observation
 
 
 def predictions(use_case: Folder, last: Partition, length: timedelta) -> pl.DataFrame:
-    """The batch predictions for events of the stretch ``length`` that ends with a partition."""
+    """The batch predictions for events of at least the stretch ``length`` that ends with a partition.
+
+    Whole local days, with the columns ``block`` and ``label``: what is known at the partition's cut-off, null where no
+    label has come.
+    """
     config = use_case.config
-    start = _back(last.end, length)
+    start = _back(last.end, length).replace(hour=0, minute=0, second=0, microsecond=0)
     span = config.calendar.span(config.calendar.shift(config.calendar.containing(start), -1), last)
-    made = prediction_log.read_batch(config.name, [partition.key for partition in span])
-    return made.filter((pl.col(EVENT_TIMESTAMP) > _instant(start)) & (pl.col(EVENT_TIMESTAMP) <= _instant(last.end)))
-
-
-def realized(use_case: Folder, champion: ModelVersion, made: pl.DataFrame, last: Partition) -> Quality:
-    """The champion's predictions against the labels that are known at the cut-off of ``last``."""
-    config = use_case.config
-    own = made.filter(pl.col("model_version") == champion.version)
+    made = (
+        prediction_log.read_batch(config.name, [partition.key for partition in span])
+        .filter((pl.col(EVENT_TIMESTAMP) >= _instant(start)) & (pl.col(EVENT_TIMESTAMP) <= _instant(last.end)))
+        .with_columns(block_of(config.timezone))
+    )
+    if not made.height:
+        return made.with_columns(pl.lit(None, pl.Float64).alias(LABEL))
+    earliest = config.calendar.containing(made[EVENT_TIMESTAMP].min())  # type: ignore[arg-type]
+    keys = [partition.key for partition in config.calendar.span(min(earliest, last), last)]
     event = [*config.entity.key, EVENT_TIMESTAMP]
-    if own.height:
-        earliest = config.calendar.containing(own[EVENT_TIMESTAMP].min())  # type: ignore[arg-type]
-        keys = [partition.key for partition in config.calendar.span(min(earliest, last), last)]
-        labels = compute.read_labels(config.name, keys)
-        known = own.join(labels, on=event, how="inner").with_columns(block_of(config.timezone))
-    else:
-        known = own.with_columns(pl.lit(None, dtype=pl.Float64).alias(LABEL), pl.lit("").alias(BLOCK))
+    labels = compute.read_labels(config.name, keys).select(*event, LABEL)
+    return made.join(labels, on=event, how="left", maintain_order="left")
+
+
+def realized(config: UseCase, champion: ModelVersion, made: pl.DataFrame) -> Quality:
+    """The quality of predictions whose labels should have come, against the gate's promise."""
+    known = made.filter(pl.col(LABEL).is_not_null())
     return quality.measure(
         known[LABEL].to_numpy(),
         known[PREDICTION].to_numpy(),
         known[BLOCK].to_numpy(),
-        predicted=own.height,
+        predicted=made.height,
         config=config.monitoring.quality,
         task=config.task,
         promise=Promise.from_dict(read_json(logged_file(champion, PROMISE_FILE))),
@@ -116,13 +140,34 @@ def realized(use_case: Folder, champion: ModelVersion, made: pl.DataFrame, last:
     )
 
 
-def _drift(use_case: Folder, champion: ModelVersion, current: pl.DataFrame) -> DriftReport | None:
-    if current.height == 0:
+def _service(use_case: str, partitions: list[Partition]) -> Service:
+    """The online service in the time of the partitions."""
+    start, end = partitions[0].start, partitions[-1].end
+    lines = prediction_log.online_lines(use_case, start.astimezone(UTC).date(), end.astimezone(UTC).date())
+    return service.measure(lines, start, end, get_settings().home)
+
+
+def _decided(use_case: str) -> list[RetrainingDecision]:
+    """The decisions until now."""
+    return [RetrainingDecision.from_dict(each.details) for each in history.read(use_case) if each.kind == "retraining"]
+
+
+def _labelled_since(config: UseCase, champion: ModelVersion, last: Partition) -> int | None:
+    """Labels that became known after those that the champion learned from or was judged by; None if nobody asks."""
+    if config.retraining.on_new_rows is None:
         return None
-    profile = ReferenceProfile.from_dict(read_json(logged_file(champion, REFERENCE_FILE)))
-    own = current.filter(pl.col("model_version") == champion.version)
-    # Predictions of another version are not the champion's to be judged by; the features are.
-    return drift.compare(profile, own if own.height else current, use_case.config.monitoring.drift)
+    learned = config.calendar.partition(champion.tags["last"])
+    if last <= learned:
+        return 0
+    later = config.calendar.span(learned, last)[1:]
+    files = (compute.label_file(config.name, partition.key) for partition in later)
+    return sum(int(pl.scan_parquet(file).select(pl.len()).collect().item()) for file in files if file.is_file())
+
+
+def _last_training(use_case: str) -> datetime | None:
+    """The cut-off of the newest registered version."""
+    learned = (datetime.fromisoformat(each.tags["as_of"]) for each in models.versions(use_case) if "as_of" in each.tags)
+    return max(learned, default=None)
 
 
 def _volume(use_case: Folder, partitions: list[Partition], revision: str) -> tuple[int, int]:
@@ -134,7 +179,8 @@ def _volume(use_case: Folder, partitions: list[Partition], revision: str) -> tup
     return sum(table["landed"] for table in counts), sum(table["quarantined"] for table in counts)
 
 
-def _keep(use_case: Folder, observation: Observation, origin: str) -> None:
+def _keep(use_case: Folder, observation: Observation, earlier: pl.DataFrame, origin: str) -> None:
+    """The decision and the record first, MLflow last: where it fails the task fails, and what was found is kept."""
     name, decision = use_case.config.name, observation.decision
     history.append(
         Decision(
@@ -150,12 +196,19 @@ def _keep(use_case: Folder, observation: Observation, origin: str) -> None:
             details=decision.to_dict(),
         )
     )
-    keep(observation, use_case.config.title)
+    keep(observation, earlier, use_case.config.title)
+    alarms.tell(observation)
+    log_run(observation)
     log.info("%s until %s: %s: %s", name, observation.last, decision.action, "; ".join(decision.reasons))
 
 
 def _instant(moment: datetime) -> pl.Expr:
     return pl.lit(moment).cast(INSTANT)
+
+
+def _between(start: datetime, end: datetime) -> pl.Expr:
+    """Events later than ``start``, until ``end``."""
+    return (pl.col(EVENT_TIMESTAMP) > _instant(start)) & (pl.col(EVENT_TIMESTAMP) <= _instant(end))
 
 
 def _back(moment: datetime, length: timedelta) -> datetime:

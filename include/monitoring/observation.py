@@ -1,17 +1,19 @@
-"""What the monitor found, kept as a small record and drawn as a page, one a span of partitions."""
+"""What the monitor found, kept as a record and as rows of numbers, and drawn as a page, one a span of partitions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
+import polars as pl
+
 from include.files import read_json, replacing, write_json
-from include.monitoring import report
-from include.monitoring.charts import HistoryPoint
+from include.monitoring import numbers, report, timelines
 from include.monitoring.drift import DriftReport
+from include.monitoring.findings import Findings
 from include.monitoring.policy import RetrainingDecision
 from include.monitoring.quality import Quality
+from include.monitoring.rows import rows_of
 from include.records import Record
 from include.settings import get_settings
 
@@ -31,6 +33,11 @@ class Observation(Record):
     landed: int
     quarantined: int
     decision: RetrainingDecision
+    findings: Findings | None = None  # older records have none
+
+    @property
+    def span(self) -> str:
+        return self.first if self.first == self.last else f"{self.first} to {self.last}"
 
 
 def record_file(use_case: str, partition: str) -> Path:
@@ -41,34 +48,54 @@ def report_file(use_case: str, partition: str) -> Path:
     return get_settings().monitoring / use_case / f"{partition}.html"
 
 
-def history(use_case: str) -> list[Observation]:
-    """All observations, the oldest first."""
-    folder = get_settings().monitoring / use_case
-    return [Observation.from_dict(read_json(path)) for path in sorted(folder.glob("*.json"))]
+def history(use_case: str, latest: int = numbers.LATEST) -> list[Observation]:
+    """The latest observations, the oldest first."""
+    paths = sorted((get_settings().monitoring / use_case).glob("[!.]*.json"))
+    return [Observation.from_dict(read_json(path)) for path in paths[-latest:]]
 
 
-def keep(observation: Observation, title: str) -> None:
-    """Write the record and the page; an earlier one of the same partition is replaced."""
-    name = observation.use_case
-    earlier = [each for each in history(name) if each.last < observation.last]
-    with replacing(report_file(name, observation.last)) as temporary:
-        temporary.write_text(_page(observation, earlier, title), encoding="utf-8")
-    write_json(record_file(name, observation.last), observation.to_dict())
+def keep(observation: Observation, earlier: pl.DataFrame, title: str) -> None:
+    """Write numbers, page and record; earlier ones of the same partition are replaced.
+
+    ``earlier``: the numbers of the partitions before (``numbers.read``), for the timelines.
+    """
+    name, last = observation.use_case, observation.last
+    measured = numbers.write(name, last, observation.model_version, rows_of(observation))
+    timeline = pl.concat([earlier, measured])
+    with replacing(report_file(name, last)) as temporary:
+        temporary.write_text(_page(observation, timeline, title), encoding="utf-8")
+    write_json(record_file(name, last), observation.to_dict())
 
 
-def _page(observation: Observation, earlier: list[Observation], title: str) -> str:
-    first, last = observation.first, observation.last
+def log_run(observation: Observation) -> str:
+    """Log the numbers of the window to the MLflow run of the span; its id."""
+    window = [each for each in rows_of(observation) if each["scope"] in ("window", "slice")]
+    return numbers.log_run(
+        observation.use_case,
+        observation.span,
+        {"/".join(filter(None, (each["of"], each["metric"]))): each["value"] for each in window},
+        {
+            "champion": str(observation.model_version),
+            "data_revision": observation.data_revision,
+            "decision": observation.decision.action,
+        },
+    )
+
+
+def _page(observation: Observation, timeline: pl.DataFrame, title: str) -> str:
     quality = observation.quality
     return report.render(
         report.ReportData(
             use_case=observation.use_case,
             title=title,
-            span=first if first == last else f"{first} to {last}",
+            span=observation.span,
             champion=str(observation.model_version),
             decision=observation.decision,
             quality=quality,
             drift=observation.drift,
-            history=tuple(_point(each, before) for before, each in pairwise([None, *earlier, observation]) if each),
+            findings=observation.findings,
+            history=timelines.windows(timeline, quality.metric),
+            days=timelines.days(timeline, quality.metric),
             volume={"rows landed": observation.landed, "predictions": quality.predictions, "labelled": quality.rows},
             quarantined={"rows": observation.quarantined} if observation.quarantined else {},
             identities={
@@ -77,18 +104,4 @@ def _page(observation: Observation, earlier: list[Observation], title: str) -> s
                 "MLflow run": observation.run_id,
             },
         )
-    )
-
-
-def _point(observation: Observation, before: Observation | None) -> HistoryPoint:
-    quality = observation.quality
-    return HistoryPoint(
-        partition=observation.last,
-        value=quality.value,
-        interval=quality.interval,
-        promised=quality.promised,
-        champion=str(observation.model_version),
-        promoted=before is None or before.model_version != observation.model_version,
-        predictions=quality.predictions,
-        labelled=quality.rows,
     )

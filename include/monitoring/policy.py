@@ -1,7 +1,17 @@
 """Should the model be retrained? Decided from evidence alone, and the same evidence is acted on once.
 
-Realized quality decides where labels have come; a drift of the predictions warns before they have. A drift of features
-alone never asks for a new model: on seasonal data it is found in nearly every window and says nothing about the loss.
+The rules, in their order:
+
+1. a partition that is run again on the same evidence gets the decision it got before;
+2. without a champion there is nothing to retrain;
+3. while data is in doubt nothing is learned from it, nor counted as found;
+4. there must be a cause (``include.monitoring.causes``);
+5. the same evidence, or the same partition, never asks twice;
+6. a loss or a drift must be found in several partitions in a row;
+7. the cooldown after the newest training, whoever asked for it, must be over;
+8. the budget of requests must not be spent.
+
+A person's request is a run of ``.train`` and none of these: only the cooldown knows of it afterwards.
 """
 
 from __future__ import annotations
@@ -10,18 +20,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
-from include.contract.use_case import RetrainingConfig
+from include.contract.use_case import BUDGET_PERIOD, RetrainingConfig
+from include.monitoring.causes import AT_ONCE, Cause, days, findings, newest_training
 from include.monitoring.drift import FeatureDrift
 from include.monitoring.quality import Quality
 from include.records import Record
 
-NAMED = 5  # drifted features that a reason names; the report shows all
-
 Action = Literal["retrain", "wait", "no"]
-Trigger = Literal["quality_loss", "prediction_drift"]
 
 
 @dataclass(frozen=True)
@@ -37,23 +46,27 @@ class Evidence(Record):
     prediction_drift: FeatureDrift | None = None
     drifted_features: tuple[str, ...] = ()
     data_incident: bool = False  # the data was refused, or much of it was put in quarantine
+    labelled_since: int | None = None  # labelled rows that became known after ``trained_until``
+    last_training: datetime | None = None  # cut-off of the newest training, whoever asked and whatever came of it
 
     def __post_init__(self) -> None:
-        for name, instant in (("as_of", self.as_of), ("trained_until", self.trained_until)):
+        for name in ("as_of", "trained_until", "last_training"):
+            instant = getattr(self, name)
             if instant is not None and instant.tzinfo is None:
                 raise ValueError(f"{name}: {instant} has no time zone")
         if self.champion is not None and self.trained_until is None:
             raise ValueError(f"trained_until: missing for champion {self.champion}")
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The same for the same facts about the same champion, whichever partition they are looked at from.
 
         Made of numbers to nine digits, not of words and plots, so that neither a better wording nor another machine's
-        last digit is new evidence.
+        last digit is new evidence. A training that was begun since says nothing new about the champion, either.
         """
         facts = self.to_dict()
-        del facts["partition"], facts["as_of"]
+        for circumstance in ("partition", "as_of", "last_training"):
+            del facts[circumstance]
         facts["drifted_features"] = sorted(facts["drifted_features"])
         canonical = json.dumps(_essence(facts), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
@@ -68,18 +81,14 @@ class RetrainingDecision(Record):
     as_of: datetime
     champion: str | None
     action: Action
-    trigger: Trigger | None  # the cause that was found, also where it is not acted on yet
+    trigger: Cause | None  # the cause that was found, also where it is not acted on yet
     reasons: tuple[str, ...]
     evidence_id: str
+    causes: tuple[Cause, ...] | None = None  # all that were found, none in doubtful data; None: only one was kept
+    labelled_since: int | None = None
 
-
-@dataclass(frozen=True)
-class _Finding:
-    """What one kind of evidence says: ``cause`` to retrain, or ``open``: it cannot say yet."""
-
-    reason: str
-    cause: bool = False
-    open: bool = False
+    def found(self, cause: Cause) -> bool:
+        return cause == self.trigger if self.causes is None else cause in self.causes
 
 
 def decide(evidence: Evidence, config: RetrainingConfig, history: Sequence[RetrainingDecision]) -> RetrainingDecision:
@@ -94,46 +103,20 @@ def decide(evidence: Evidence, config: RetrainingConfig, history: Sequence[Retra
             return entry
     if evidence.champion is None:
         return _decision(evidence, "no", None, ("there is no champion to retrain",))
-    quality = _quality(evidence.quality, config)
-    prediction = _prediction(evidence.prediction_drift, config)
-    trigger: Trigger | None = "quality_loss" if quality.cause else "prediction_drift" if prediction.cause else None
-    findings = (prediction, quality) if trigger == "prediction_drift" else (quality, prediction)
-    reasons = (*(finding.reason for finding in findings), *_features(evidence.drifted_features))
+    known = findings(evidence, config, own)
+    causes = tuple(each.cause for each in known if each.found)
+    unsure = {cause: why for cause in causes if (why := _unsure(cause, evidence, config, own))}
+    trigger = next((cause for cause in causes if cause not in unsure), next(iter(causes), None))
+    reasons = tuple(each.reason for each in sorted(known, key=lambda each: each.cause != trigger))
     if evidence.data_incident:
         incident = "the data of this window is in doubt: it is no ground to learn from or to judge by"
         return _decision(evidence, "wait", trigger, (incident, *reasons))
     if trigger is None:
-        return _decision(evidence, "wait" if quality.open else "no", None, reasons)
-    used, early = next(_already_used(evidence, own), None), _cooling(evidence, config, own)
+        return _decision(evidence, "wait" if any(each.open for each in known) else "no", None, reasons)
+    used = next(_already_used(evidence, own), None)
+    early = unsure.get(trigger) or _cooling(evidence, config, own) or _spent(evidence, config, own)
     action: Action = "no" if used else "wait" if early else "retrain"
-    return _decision(evidence, action, trigger, (*(why for why in (used or early,) if why), *reasons))
-
-
-def _quality(quality: Quality | None, config: RetrainingConfig) -> _Finding:
-    if not config.on_quality_loss:
-        return _Finding("quality: not asked to retrain on it")
-    if quality is None:
-        return _Finding("quality: not measured", open=True)
-    if quality.coverage < config.minimum_coverage:
-        share, least = f"{quality.coverage:.0%}", f"{config.minimum_coverage:.0%}"
-        return _Finding(f"quality: {share} of the labels have come, {least} are needed", open=True)
-    words = f"quality: {'; '.join(quality.reasons)}"
-    return _Finding(words, cause=quality.decidable and quality.worse_than_promised, open=not quality.decidable)
-
-
-def _prediction(drift: FeatureDrift | None, config: RetrainingConfig) -> _Finding:
-    if not config.on_prediction_drift:
-        return _Finding("prediction drift: not asked to retrain on it")
-    if drift is None or not drift.computed:
-        why = f": {'; '.join(drift.reasons)}" if drift and drift.reasons else ""
-        return _Finding(f"prediction drift: could not be computed{why}")
-    return _Finding(f"prediction drift: {'; '.join(drift.reasons)}", cause=drift.drifted)
-
-
-def _features(names: tuple[str, ...]) -> Iterator[str]:
-    if names:
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        yield f"drifted features, no cause by themselves: {', '.join(sorted(names)[:NAMED])}{more}"
+    return _decision(evidence, action, trigger, (*(why for why in (used or early,) if why), *reasons), causes)
 
 
 def _already_used(evidence: Evidence, own: list[RetrainingDecision]) -> Iterator[str]:
@@ -144,33 +127,49 @@ def _already_used(evidence: Evidence, own: list[RetrainingDecision]) -> Iterator
             yield f"a new model was already asked for from partition {entry.partition}"
 
 
+def _unsure(cause: Cause, evidence: Evidence, config: RetrainingConfig, own: list[RetrainingDecision]) -> str | None:
+    """Fewer partitions in a row showed the cause of the same champion, each by evidence of its own, than it takes."""
+    earlier = [each for each in own if each.champion == evidence.champion and each.as_of < evidence.as_of]
+    last = {each.partition: each for each in earlier}
+    seen = {evidence.id}
+    for each in sorted(last.values(), key=lambda decided: decided.as_of, reverse=True):
+        if not each.found(cause):
+            break
+        seen.add(each.evidence_id)
+    needed = 1 if cause in AT_ONCE else config.persistence
+    if len(seen) >= needed:
+        return None
+    return f"not sure yet: {cause.replace('_', ' ')} was found {len(seen)} time(s) in a row, and it takes {needed}"
+
+
 def _cooling(evidence: Evidence, config: RetrainingConfig, own: list[RetrainingDecision]) -> str | None:
-    """A request later than the evidence counts, too: an old partition that is run again must not repeat it."""
-    last = max((entry.as_of for entry in own if entry.action == "retrain"), default=None)
-    for what, instant in (
-        ("a new model was asked for at", last),
-        ("the champion learned until", evidence.trained_until),
-    ):
-        if instant is not None and evidence.as_of - instant < config.cooldown:
-            return f"too early: {what} {instant.isoformat()}, less than the cooldown of {_days(config.cooldown)} ago"
+    """A training later than the evidence counts, too: an old partition that is run again must not repeat it."""
+    what, newest = newest_training(evidence, own)
+    if evidence.as_of - newest < config.cooldown:
+        return f"too early: {what} {newest.isoformat()}, less than the cooldown of {days(config.cooldown)} ago"
     return None
+
+
+def _spent(evidence: Evidence, config: RetrainingConfig, own: list[RetrainingDecision]) -> str | None:
+    """Of the monitor's own requests: a run by hand or by the clock of ``.train`` was decided by people."""
+    recent = [each for each in own if each.action == "retrain" and evidence.as_of - each.as_of < BUDGET_PERIOD]
+    if len(recent) < config.budget:
+        return None
+    spent = f": {', '.join(each.partition for each in recent)}" if recent else ""
+    return f"the budget of {config.budget} requests in {BUDGET_PERIOD.days} days is spent{spent}"
 
 
 def _essence(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _essence(part) for key, part in value.items() if key not in ("reasons", "histogram")}
+        kept = {key: part for key, part in value.items() if key not in ("reasons", "histogram") and part is not None}
+        return {key: _essence(part) for key, part in kept.items()}
     if isinstance(value, list):
         return [_essence(part) for part in value]
     return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
-def _days(time: timedelta) -> str:
-    days = time.total_seconds() / 86_400
-    return f"{days:g} day{'' if days == 1 else 's'}"
-
-
 def _decision(
-    evidence: Evidence, action: Action, trigger: Trigger | None, reasons: tuple[str, ...]
+    evidence: Evidence, action: Action, trigger: Cause | None, reasons: tuple[str, ...], causes: tuple[Cause, ...] = ()
 ) -> RetrainingDecision:
     return RetrainingDecision(
         use_case=evidence.use_case,
@@ -181,4 +180,6 @@ def _decision(
         trigger=trigger,
         reasons=reasons,
         evidence_id=evidence.id,
+        causes=causes,
+        labelled_since=evidence.labelled_since,
     )

@@ -13,11 +13,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from include.monitoring import charts
 from include.monitoring.charts import HistoryPoint
 from include.monitoring.drift import DriftReport, FeatureDrift
+from include.monitoring.findings import Findings
 from include.monitoring.policy import RetrainingDecision
 from include.monitoring.quality import Quality
 from include.records import Record
 
-WIDE, NARROW = 930.0, 314.0
+WIDE, HALF, NARROW = 930.0, 420.0, 314.0
+SHOWN = 120  # days of a plot
 DASH = "\N{EN DASH}"
 
 HEADLINES = {
@@ -25,6 +27,12 @@ HEADLINES = {
     ("retrain", "prediction_drift"): "Retrain: the predictions have drifted",
     ("wait", "quality_loss"): "Wait: the quality is worse than promised",
     ("wait", "prediction_drift"): "Wait: the predictions have drifted",
+    ("retrain", "feature_drift"): "Retrain: the features have drifted",
+    ("retrain", "new_rows"): "Retrain: there is much that the model has not learned from",
+    ("retrain", "schedule"): "Retrain: it is time",
+    ("wait", "feature_drift"): "Wait: the features have drifted",
+    ("wait", "new_rows"): "Wait: there is much that the model has not learned from",
+    ("wait", "schedule"): "Wait: a new model is due",
     ("wait", None): "Wait: not enough is known yet",
     ("no", None): "No new model is needed",
 }
@@ -41,7 +49,10 @@ class ReportData(Record):
     decision: RetrainingDecision | None = None
     quality: Quality | None = None
     drift: DriftReport | None = None
-    history: tuple[HistoryPoint, ...] = ()  # oldest first
+    findings: Findings | None = None
+    history: tuple[HistoryPoint, ...] = ()  # by partition that was watched, oldest first
+    days: tuple[HistoryPoint, ...] = ()  # by day of events
+    label_effect: float = 0.1  # the limit of the drift of labels
     volume: Mapping[str, int] = field(default_factory=dict)  # e.g. rows received, predictions
     quarantined: Mapping[str, int] = field(default_factory=dict)  # rows by raw table and reason
     identities: Mapping[str, str] = field(default_factory=dict)  # data revision, model version, run
@@ -61,11 +72,14 @@ def render(report_data: ReportData) -> str:
             columns=columns,
             histograms={
                 column.name: charts.histogram(column.histogram)
-                for column in [*columns, *([drift.prediction] if drift and drift.prediction else [])]
+                for column in [*columns, *_beside(report_data)]
                 if column.histogram and column.kind == "numeric"
             },
             timelines=_both(charts.timeline, report_data.history),
-            volumes=_both(charts.volume, report_data.history),
+            calibrations=_calibrations(report_data.findings),
+            label_limit=report_data.label_effect,
+            daily=_both(charts.timeline, report_data.days[-SHOWN:]),
+            volumes=_both(charts.volume, report_data.days[-SHOWN:] or report_data.history),
         )
     )
 
@@ -117,6 +131,22 @@ def _both(draw: charts.Draw, history: tuple[HistoryPoint, ...]) -> dict[str, cha
     """The plot for wide and for narrow screens: scaling one would shrink its letters."""
     plots = {"wide": draw(history, WIDE), "narrow": draw(history, NARROW)} if history else {}
     return {name: plot for name, plot in plots.items() if plot is not None}
+
+
+def _beside(report_data: ReportData) -> list[FeatureDrift]:
+    """What is drawn as a column and is none: the prediction and the label."""
+    drift, found = report_data.drift, report_data.findings
+    beside = (drift.prediction if drift else None, found.label if found else None)
+    return [column for column in beside if column is not None]
+
+
+def _calibrations(found: Findings | None) -> dict[str, charts.Plot]:
+    if found is None or found.calibration is None or found.gate_calibration is None:
+        return {}
+    return {
+        name: charts.reliability(found.calibration, found.gate_calibration, width)
+        for name, width in {"wide": HALF, "narrow": NARROW}.items()
+    }
 
 
 @lru_cache(maxsize=1)

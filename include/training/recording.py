@@ -114,7 +114,7 @@ def _write(use_case: Folder, run: Run, root: Path) -> None:
     write_json(root / EXPLANATIONS_FILE, {"examples": [each.to_dict() for each in examples]})
     promise = Promise.of(METRICS[config.monitoring.quality.metric], labels, predictions, blocks, config.training.seed)
     write_json(root / PROMISE_FILE, promise.to_dict())
-    write_json(root / REFERENCE_FILE, _reference(run).to_dict())
+    write_json(root / REFERENCE_FILE, _reference(config, run).to_dict())
     write_json(root / PROVENANCE_FILE, run.provenance.to_dict())
     if LOCK.is_file():
         (root / "environment" / LOCK.name).write_bytes(LOCK.read_bytes())
@@ -134,15 +134,16 @@ def _write(use_case: Folder, run: Run, root: Path) -> None:
     (root / CARD_FILES[1]).write_text(card.page(described, pictures), encoding="utf-8")
 
 
-def _reference(run: Run) -> ReferenceProfile:
-    """The features as learned from, and the predictions as made for rows that were not learned from."""
-    features = ReferenceProfile.of(run.scored["train"].select(run.prepared.features))
-    predicted = run.scored["test"].select(PREDICTION)
-    return replace(
-        features,
-        prediction_name=PREDICTION,
-        prediction=ReferenceProfile.of(predicted, prediction=PREDICTION).prediction,
+def _reference(config: UseCase, run: Run) -> ReferenceProfile:
+    """The features and labels as learned from, and the predictions as made for rows that were not learned from."""
+    learned = ReferenceProfile.of(
+        run.scored["train"].select(*run.prepared.features, LABEL, BLOCK),
+        label=LABEL,
+        categorical=[LABEL] if config.task == "classification" else [],
+        blocks=BLOCK,
     )
+    predicted = ReferenceProfile.of(run.scored["test"].select(PREDICTION, BLOCK), prediction=PREDICTION, blocks=BLOCK)
+    return replace(learned, prediction_name=PREDICTION, prediction=predicted.prediction)
 
 
 def _card(config: UseCase, run: Run) -> Card:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from include.contract.use_case import DriftConfig
 from include.monitoring.distributions import WrongTypeError
-from include.monitoring.drift import DriftReport, EmptyWindowError, ReferenceProfile, compare
+from include.monitoring.drift import DriftReport, EmptyWindowError, ReferenceProfile, compare, compare_labels
 
 CONFIG = DriftConfig(alpha=0.01, effect=0.08, prediction_effect=0.1)
 
@@ -221,21 +221,29 @@ def test_a_report_survives_json():
 
 
 def test_quantiles_stand_for_all_values_of_a_large_sample():
-    from scipy.stats import ks_2samp, wasserstein_distance
+    from scipy.stats import ks_2samp, mannwhitneyu, wasserstein_distance
 
     first, second = normal(80_000), normal(50_000, seed=1) + 0.02
     found, exact = one(first, second), ks_2samp(first, second)
     assert found.statistic == pytest.approx(exact.statistic, abs=0.001)
     assert found.effect == pytest.approx(wasserstein_distance(first, second) / first.std(), abs=0.002)
-    assert found.p_value >= exact.pvalue  # rounding must not make a difference surer than it is
-    assert found.p_value == pytest.approx(exact.pvalue, rel=0.9)
+    ranks = mannwhitneyu(second, first)
+    assert found.superiority == pytest.approx(ranks.statistic / len(first) / len(second), abs=0.001)
+    # Rounding must not make a difference surer than it is.
+    assert found.p_value >= 2 * min(exact.pvalue, ranks.pvalue)
+    assert found.p_value == pytest.approx(2 * min(exact.pvalue, ranks.pvalue), rel=0.9)
 
 
-def test_small_samples_are_tested_as_scipy_does():
-    from scipy.stats import ks_2samp
+@pytest.mark.parametrize(("shift", "scale"), [(0.4, 1.0), (0.0, 1.4)])
+def test_small_samples_are_tested_as_scipy_does(shift, scale):
+    from scipy.stats import ks_2samp, mannwhitneyu
 
-    first, second = normal(700), normal(400, seed=1) + 0.2
-    assert one(first, second).p_value == pytest.approx(ks_2samp(first, second, method="asymp").pvalue)
+    first, second = normal(700), np.round(scale * normal(400, seed=1) + shift, 1)
+    first = np.round(first, 1)  # ties
+    ranks = mannwhitneyu(first, second, use_continuity=False, method="asymptotic").pvalue
+    whole = ks_2samp(first, second, method="asymp").pvalue
+    assert bool(ranks < whole) == (scale == 1)  # the ranks see a shift best, and a change of the spread not at all
+    assert one(first, second).p_value == pytest.approx(2 * min(ranks, whole), rel=1e-3)
 
 
 def test_many_still_features_raise_no_alarm_and_hide_no_wolf():
@@ -251,6 +259,121 @@ def test_the_psi_of_many_categories_is_not_inflated_by_chance():
     generator = np.random.default_rng(0)
     first, second = (generator.integers(0, 100, 2000).astype(str).tolist() for _ in range(2))
     assert one(first, second).psi < 0.03  # without the correction it would be .1
+
+
+def of_days(days, rows, seed, within=1.0, between=1.0, shift=0.0):
+    """Rows that share a part with those of their day."""
+    generator = np.random.default_rng(seed)
+    day = np.repeat(np.arange(days), rows)
+    value = generator.normal(0, between, days)[day] + generator.normal(shift, within, days * rows)
+    share = 1 / (1 + np.exp(-generator.normal(0, between, days)))
+    names = np.where(generator.random(days * rows) < share[day], "a", "b")
+    names = np.where(generator.random(days * rows) < 0.3, "c", names)
+    return pl.DataFrame({"x": value, "c": names, "day": day})
+
+
+def test_days_that_differ_are_no_drift():
+    alarms = {"day": 0, None: 0}
+    for seed in range(25):
+        reference, current = of_days(60, 100, seed), of_days(7, 100, 1000 + seed)
+        for blocks in alarms:
+            profile = ReferenceProfile.of(reference.drop("day") if blocks is None else reference, blocks=blocks)
+            alarms[blocks] += bool(compare(profile, current, CONFIG, blocks=blocks).drifted)
+    assert alarms["day"] <= 1
+    assert alarms[None] >= 10  # with each row a draw of its own
+
+
+def test_rows_of_a_day_are_worth_as_many_draws_as_they_vary_alone():
+    shared = compare(ReferenceProfile.of(of_days(60, 100, 0, within=0.01), blocks="day"), of_days(7, 100, 1), CONFIG)
+    assert shared.features[0].draws_current == 700  # without blocks
+    reference, current = of_days(60, 100, 0, within=0.01), of_days(7, 100, 1, within=0.01)
+    found = compare(ReferenceProfile.of(reference, blocks="day"), current, CONFIG, blocks="day").features[0]
+    assert 2 < found.draws_current < 10
+    free = of_days(60, 100, 0, between=0.0)
+    found = compare(ReferenceProfile.of(free, blocks="day"), of_days(7, 100, 1, between=0.0), CONFIG, blocks="day")
+    assert all(each.draws_current > 350 for each in found.features)
+
+
+def test_what_moved_by_more_than_days_do_is_drift():
+    profile = ReferenceProfile.of(of_days(120, 100, 0, between=0.1), blocks="day")
+    moved = of_days(7, 100, 1, between=0.1, shift=0.5)
+    assert compare(profile, moved, CONFIG, blocks="day").drifted == ("x",)
+
+
+def test_a_source_that_falls_out_for_days_is_not_taken_for_single_rows():
+    generator = np.random.default_rng(0)
+    out = np.repeat(generator.random(90) < 0.15, 50)  # whole days are missing
+    day = np.repeat(np.arange(90), 50)
+    frame = pl.DataFrame({"x": np.where(out, np.nan, generator.normal(size=len(out))), "day": day})
+    profile = ReferenceProfile.of(frame.filter(pl.col("day") < 76), blocks="day")
+    window = frame.filter(pl.col("day") >= 76).with_columns(
+        x=pl.when(pl.col("day") < 79).then(float("nan")).otherwise(pl.lit(0.5))
+    )
+    share = 3 / 14
+    found = compare(profile, window, CONFIG, blocks="day").features[0]
+    assert found.missing_current == pytest.approx(share)
+    assert found.missing_q_value > CONFIG.alpha
+
+
+def test_the_blocks_must_be_there_and_whole():
+    frame = of_days(10, 10, 0)
+    profile = ReferenceProfile.of(frame, blocks="day")
+    assert list(profile.features) == ["x", "c"]  # the blocks are no feature
+    with pytest.raises(ValueError, match="block column 'day' is missing"):
+        compare(profile, frame.drop("day"), CONFIG, blocks="day")
+    with pytest.raises(ValueError, match="1 of 100 rows have none"):
+        compare(profile, frame.with_columns(day=pl.Series([None, *range(99)])), CONFIG, blocks="day")
+    with pytest.raises(ValueError, match="not among the reference's columns: week"):
+        ReferenceProfile.of(frame, blocks="week")
+
+
+def test_a_column_of_identifiers_fits_into_memory():
+    frame = pl.DataFrame({"id": [f"{row:06}" for row in range(20_000)], "day": np.repeat(np.arange(100), 200)})
+    found = ReferenceProfile.of(frame, blocks="day").features["id"].dependence
+    assert found.blocks == 100
+    assert np.isfinite(found.level)
+
+
+def test_a_single_day_is_worth_a_single_draw():
+    found = compare(ReferenceProfile.of(of_days(1, 50, 0), blocks="day"), of_days(1, 50, 1), CONFIG, blocks="day")
+    assert found.features[0].draws_reference == pytest.approx(1)
+    assert found.drifted == ()
+
+
+def test_a_lazy_frame_gives_the_same(tmp_path):
+    reference, current = of_days(30, 40, 0), of_days(7, 40, 1, shift=0.4)
+    for name, frame in (("reference", reference), ("current", current)):
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+    lazy = [pl.scan_parquet(tmp_path / f"{name}.parquet") for name in ("reference", "current")]
+    profile = ReferenceProfile.of(reference, blocks="day")
+    assert ReferenceProfile.of(lazy[0], blocks="day") == profile
+    assert compare(profile, lazy[1], CONFIG, blocks="day") == compare(profile, current, CONFIG, blocks="day")
+
+
+def test_labels_are_held_against_those_that_were_learned_from():
+    reference = pl.DataFrame({"x": normal(2000), "late": [True, False, False, False] * 500})
+    profile = ReferenceProfile.of(reference, label="late")
+    assert list(profile.features) == ["x"]
+    still = pl.DataFrame({"late": [True, False, False, False] * 200})
+    moved = pl.DataFrame({"late": [True, False] * 400})
+    assert not compare_labels(profile, still, "late", CONFIG).drifted
+    found = compare_labels(profile, moved, "late", CONFIG)
+    assert (found.drifted, found.effect) == (True, 0.25)
+    with pytest.raises(EmptyWindowError, match="no labels have come"):
+        compare_labels(profile, moved.clear(), "late", CONFIG)
+    with pytest.raises(ValueError, match="keeps no labels"):
+        compare_labels(ReferenceProfile.of(reference), moved, "late", CONFIG)
+
+
+def test_categories_have_a_jensen_shannon_distance():
+    found = one(["a"] * 500 + ["b"] * 500, ["c"] * 1000)
+    assert found.jensen_shannon == pytest.approx(1)
+    assert one(["a", "b"] * 500, ["a", "b"] * 300).jensen_shannon == 0
+
+
+def test_a_profile_of_days_survives_json():
+    profile = ReferenceProfile.of(of_days(30, 40, 0), blocks="day", label="c")
+    assert ReferenceProfile.from_dict(json.loads(json.dumps(profile.to_dict(), allow_nan=False))) == profile
 
 
 COLUMN = st.lists(st.none() | st.integers(-5, 5).map(float), min_size=1, max_size=60)

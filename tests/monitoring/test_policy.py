@@ -1,63 +1,15 @@
 """When a new model is asked for, when it has to wait, and that nothing asks twice."""
 
-import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from include.contract.use_case import RetrainingConfig
-from include.monitoring.drift import FeatureDrift
-from include.monitoring.policy import Evidence, RetrainingDecision, decide
-from include.monitoring.quality import Increase, Quality
+from include.monitoring.policy import decide
+from tests.monitoring.watched import GOOD, MOVED, NOW, WORSE, evidence, later, verdict
 
-CONFIG = RetrainingConfig(cooldown="7d", minimum_coverage=0.5)
-NOW = datetime(2013, 3, 11, 5, tzinfo=UTC)
-
-GOOD = Quality(
-    metric="log_loss",
-    values={"log_loss": 0.5},
-    interval=(0.48, 0.52),
-    promised=0.5,
-    increase=Increase(0.0, (-0.01, 0.01), 0.1),
-    tolerance=0.02,
-    confidence=0.9,
-    rows=900,
-    predictions=1000,
-    coverage=0.9,
-    blocks=7,
-    decidable=True,
-    worse_than_promised=False,
-    reasons=("as promised",),
-)
-WORSE = replace(GOOD, worse_than_promised=True, reasons=("much worse",))
-STILL = FeatureDrift("prediction", "numeric", True, False, ("did not move",), 1000, 1000, effect=0.01)
-MOVED = replace(STILL, drifted=True, reasons=("moved",))
-
-
-def evidence(**changes):
-    facts = {
-        "use_case": "flight_delay",
-        "partition": "2013-03-10",
-        "as_of": NOW,
-        "champion": "7",
-        "trained_until": NOW - timedelta(days=30),
-        "quality": GOOD,
-        "prediction_drift": STILL,
-    }
-    return Evidence(**facts | changes)
-
-
-def later(days, **changes):
-    as_of = NOW + timedelta(days=days)
-    return evidence(partition=(as_of - timedelta(days=1)).strftime("%Y-%m-%d"), as_of=as_of, **changes)
-
-
-def verdict(decision):
-    return decision.action, decision.trigger
+CONFIG = RetrainingConfig(cooldown="7d", minimum_coverage=0.5, persistence=1)
 
 
 def test_nothing_happened_no_new_model():
@@ -178,7 +130,7 @@ def test_late_labels_are_new_evidence_for_the_same_partition():
 
 
 def test_a_partition_asks_only_once_even_without_a_cooldown():
-    config = RetrainingConfig(cooldown="0d")
+    config = RetrainingConfig(cooldown="0d", persistence=1)
     first = decide(evidence(quality=WORSE), config, [])
     again = decide(evidence(quality=replace(WORSE, rows=950)), config, [first])
     assert verdict(again) == ("no", "quality_loss")
@@ -213,40 +165,3 @@ def test_instants_need_a_time_zone_and_a_champion_its_cutoff():
         evidence(as_of=datetime(2013, 3, 11))  # noqa: DTZ001
     with pytest.raises(ValueError, match="trained_until: missing for champion 7"):
         evidence(trained_until=None)
-
-
-QUALITIES = st.none() | st.builds(
-    replace,
-    st.sampled_from([GOOD, WORSE]),
-    coverage=st.floats(0, 1),
-    decidable=st.booleans(),
-    rows=st.integers(0, 5),
-)
-EVIDENCE = st.builds(
-    later,
-    st.integers(-40, 40),
-    quality=QUALITIES,
-    prediction_drift=st.sampled_from([None, STILL, MOVED]),
-    drifted_features=st.lists(st.sampled_from("abc"), unique=True).map(tuple),
-    data_incident=st.booleans(),
-    champion=st.sampled_from(["7", "8"]),
-)
-
-
-@given(run=st.lists(EVIDENCE, max_size=12))
-def test_deciding_is_idempotent_and_keeps_requests_apart(run):
-    history: list[RetrainingDecision] = []
-    for facts in run:
-        decision = decide(facts, CONFIG, history)
-        history.append(decision)
-        assert decide(facts, CONFIG, history) == decision
-    asked = sorted({entry.as_of for entry in history if entry.action == "retrain"})
-    assert all(second - first >= CONFIG.cooldown for first, second in pairwise(asked))
-
-
-@given(facts=EVIDENCE)
-def test_evidence_and_decision_survive_json_with_their_id(facts):
-    kept = json.loads(json.dumps(facts.to_dict()))
-    assert Evidence.from_dict(kept).id == facts.id
-    decision = decide(facts, CONFIG, [])
-    assert RetrainingDecision.from_dict(json.loads(json.dumps(decision.to_dict()))) == decision

@@ -16,6 +16,7 @@ from include.monitoring.drift import ReferenceProfile, compare
 from include.monitoring.policy import RetrainingDecision
 from include.monitoring.quality import Promise, measure
 from include.monitoring.report import ReportData, chance, percent, render
+from tests.monitoring.planted import config, look, rows
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -117,6 +118,26 @@ def test_it_shows_decision_quality_drift_volume_and_identities():
         "9f2c1e0b7a4d",
         "monitor__2013-03-10",
     ):
+        assert words in text
+
+
+def test_it_shows_what_was_found_by_day_and_slice():
+    use_case = config(value={"true_positive": 5, "false_positive": -1, "unit": "EUR"})
+    current = rows(8).with_columns(carrier=pl.col("carrier").replace({"UA": HOSTILE}), label=1 - pl.col("label"))
+    found, _ = look(current, use_case)
+    page = Page(html := render(full(findings=found, days=history(40))))
+    for words in ("Day by day", "2013-03-08", "300 of 300", "Before the labels come", "outside its interval"):
+        assert words in page.text
+    for words in ("Concept", "Calibration now", f"carrier {HOSTILE}", "EUR in 2,100 labelled predictions", "Labels"):
+        assert words in page.text
+    assert "<script" not in html
+    assert sum(attributes.get("aria-label") == "calibration" for _, attributes in page.tags) == 2
+
+
+def test_an_empty_stretch_is_shown_as_one():
+    found, _ = look(rows(8).clear())
+    text = Page(render(full(findings=found))).text
+    for words in ("The champion has predicted nothing", "No slice has enough labelled rows"):
         assert words in text
 
 
