@@ -2,7 +2,8 @@
 
 Real processes with one worker and one numeric thread each. A process of its own asks them over 16 connections that
 stay open, in rounds taken in alternation; the CPU time is the serving process's own, by request. What our requests cost
-is held against an empty answer of the same HTTP server to the same request, and against the tutorials' way.
+is held against an empty answer of the same HTTP server to the same request, and against the tutorials' way. Ours
+authenticates each request and keeps each prediction in the log.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import httpx
 import psutil
 
 from benchmarks.servers import Empty, Ours, Server, Tutorial
+from include.serving.access.tokens import Tokens
 from include.settings import REPOSITORY, get_settings
 
 LIBRARIES = ("uvicorn", "uvloop", "httptools", "msgspec", "fastapi", "scikit-learn", "numba")
@@ -35,7 +38,7 @@ ROUNDS = 5
 SPENT = 1.0  # seconds of a round, about
 RATE, LASTING = 20, 15.0  # requests a second of the fixed load, and its seconds
 ROW_GOAL, KEY_GOAL = 2.5, 4.0
-START_TIMEOUT = 120.0
+START_TIMEOUT = 300.0  # seconds, on a busy machine
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Running:
     process: psutil.Process
     port: int
     started: float
+    token: str = ""  # that each request has
 
     def cpu(self) -> float:
         """CPU seconds of the process and of those it has started."""
@@ -66,7 +70,9 @@ class Question:
     bodies: Sequence[bytes]
 
     def load(self) -> dict[str, Any]:
-        return {"port": self.to.port, "path": self.to.server.path, "bodies": [each.decode() for each in self.bodies]}
+        """What ``load`` is told, without how long and how fast."""
+        to, bodies = self.to, [each.decode() for each in self.bodies]
+        return {"port": to.port, "path": to.server.path, "token": to.token, "bodies": bodies}
 
 
 @contextmanager
@@ -117,8 +123,11 @@ async def ask(  # noqa: PLR0917 - one connection of a load
     writer.close()
 
 
-async def load(port: int, path: str, bodies: Sequence[str], seconds: float, rate: float) -> list[float]:
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+async def load(  # noqa: PLR0917 - as ``Question.load`` says them
+    port: int, path: str, token: str, bodies: Sequence[str], seconds: float, rate: float
+) -> list[float]:
+    bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{bearer}Content-Length: "
     requests = cycle([f"{head}{len(body)}\r\n\r\n{body}".encode() for body in bodies])
     taken: list[float] = []
     start, pause = time.perf_counter(), CONNECTIONS / rate if rate else 0.0
@@ -131,10 +140,21 @@ def asked(question: Question, seconds: float, rate: float = 0.0) -> tuple[float,
     """CPU milliseconds of the server by request, and the seconds that each took."""
     command = [sys.executable, "-m", "benchmarks.serving"]
     given = json.dumps({**question.load(), "seconds": seconds, "rate": rate})
-    before = question.to.cpu()
-    done = subprocess.run(command, input=given, check=True, capture_output=True, text=True)
-    taken: list[float] = json.loads(done.stdout)
-    return (question.to.cpu() - before) / len(taken) * 1000, taken
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loader:
+        stdin, stdout = cast(IO[str], loader.stdin), cast(IO[str], loader.stdout)
+        stdin.write(f"{given}\n")
+        stdin.flush()
+        if not stdout.readline():
+            raise RuntimeError(f"{question.name}: the process that asks does not start")
+        before = question.to.cpu()
+        stdin.write("go\n")
+        stdin.flush()
+        said = stdout.readline()
+        spent = question.to.cpu() - before
+    if not said:
+        raise RuntimeError(f"{question.name}: the process that asks has failed")
+    taken: list[float] = json.loads(said)
+    return spent / len(taken) * 1000, taken
 
 
 def prepared() -> dict[str, Any]:
@@ -217,13 +237,19 @@ def run() -> list[dict[str, Any]]:
         home = Path(folder) / "home"
         os.environ |= {"EVERGREEN_HOME": str(home), "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
         asks = prepared()
+        token = Tokens(get_settings().tokens).issue("benchmark", ["predict"], datetime.now(UTC))
+        os.environ["EVERGREEN_AUTHENTICATION"] = "true"
         with running(Ours(), Path(folder) / "first"):
             pass  # the machine code of the kernels is made once and kept
         ours, empty, tutorial = (
-            stack.enter_context(running(each, Path(folder) / each.name)) for each in (Ours(), Empty(), Tutorial())
+            replace(stack.enter_context(running(each, Path(folder) / each.name)), token=token)
+            for each in (Ours(), Empty(), Tutorial())
         )
         return compare(ours, empty, tutorial, asks)
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(load(**json.load(sys.stdin)))))
+    asking = json.loads(sys.stdin.readline())
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(json.dumps(asyncio.run(load(**asking))), flush=True)

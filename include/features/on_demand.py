@@ -45,6 +45,11 @@ class OnDemand:
         """What a request brings beside the key: the field's name and its Feast value type."""
         return {name: kind for view in self.views for name, kind in view.get_request_data_schema().items()}
 
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """What ``compute`` needs: stored features, keys and request values."""
+        return tuple(dict.fromkeys(name for _, names, _ in self._plans for name in names))
+
     def compute(self, columns: Mapping[str, Sequence[Any]]) -> Columns:
         """The features of these views from the columns of stored features, keys and request values.
 

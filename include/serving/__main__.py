@@ -51,7 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     from include.serving.app import create_app
 
-    app = create_app(settings, {name: found[name] for name in wanted}, alias=options.alias)
+    try:
+        app = create_app(settings, {name: found[name] for name in wanted}, alias=options.alias)
+    except UseCaseError as error:
+        parser.error(str(error))
     uvicorn.run(
         app,
         host=options.host,

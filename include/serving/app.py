@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Path, Query
 from fastapi.responses import RedirectResponse, Response
@@ -25,7 +26,7 @@ from include.serving.metrics import CONTENT_TYPE, Metrics
 from include.serving.online_features import shared_store
 from include.serving.prediction_log import PredictionLog
 from include.serving.problems import Problem
-from include.serving.schemas import Entities, PredictRequest, PredictResponse, ProblemDocument, Ready, UseCaseStatus
+from include.serving.schemas import Entities, PredictRequest, PredictResponse, Ready, UseCaseStatus
 from include.serving.service import Service, deployment_of
 from include.serving.shadow import ShadowQueue
 from include.settings import Settings
@@ -42,20 +43,6 @@ To try it: take a key from **Known entities** and send it with **Predict**, whos
 """
 
 
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    told = {
-        400: "The body is not JSON.",
-        404: "No such use case, or the online store does not know the entity.",
-        413: "The body is too large.",
-        415: "The body is not said to be JSON.",
-        422: "A field is missing, unknown or of a wrong type; `errors` names it.",
-        503: "No model has the alias yet, a store cannot be reached, or too many requests wait.",
-        504: "The answer took too long.",
-    }
-    schema = {problems.MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}}
-    return {code: {"description": told[code], "model": ProblemDocument, "content": schema} for code in statuses}
-
-
 def create_app(
     settings: Settings,
     use_cases: Mapping[str, Folder],
@@ -68,11 +55,13 @@ def create_app(
     follower = Follower(
         {name: folder.config for name, folder in use_cases.items()}, alias, lookup_factory or shared_store(), interval
     )
-    logs = {name: PredictionLog(settings.predictions, name) for name in use_cases}
-    metrics, admission = Metrics(follower), Admission(settings.requests_in_progress, settings.requests_waiting)
-    explanations = Explanations()
+    logs = {name: PredictionLog.of(folder.config, settings) for name, folder in use_cases.items()}
+    explanations, admission = Explanations(), Admission(settings.requests_in_progress, settings.requests_waiting)
     shadows = ShadowQueue(lambda use_case, time, lines: logs[use_case].append(time, lines))
-    services = {name: Service(follower, name, log, explanations, shadows) for name, log in logs.items()}
+    metrics = Metrics(follower, shadows, logs)
+    services = {
+        name: Service(follower, name, log, explanations, shadows, settle=_settle) for name, log in logs.items()
+    }
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +85,7 @@ def create_app(
     )
     app.state.follower = follower
     problems.install(app)
-    documentation.install(app, follower)
+    documentation.install(app, follower, settings)
     _operations(app, follower, metrics)
     _models(app, follower)
     _describe_predictions(app)
@@ -107,13 +96,23 @@ def create_app(
     return app
 
 
+def _settle() -> None:
+    """What was loaded stays for long: no collection of garbage during a request has to look through it.
+
+    What an earlier model has left behind is let go first: what is frozen is never collected.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 def _describe_predictions(app: FastAPI) -> None:
     @app.post(
         documentation.PREDICT,
         tags=["predictions"],
         summary="Predict",
         response_model=PredictResponse,
-        responses=_errors(400, 404, 413, 415, 422, 503, 504),
+        responses=documentation.errors(400, 404, 408, 413, 415, 422, 503, 504),
     )
     def predict(use_case: Name, body: PredictRequest) -> None:
         """Predict for entities (their features are looked up) or for complete rows of features."""
@@ -152,13 +151,16 @@ def _models(app: FastAPI, follower: Follower) -> None:
         """All use cases with what is served for each."""
         return [status.use_case_status(followed, follower) for followed in follower.states.values()]
 
-    @app.get("/v1/{use_case}", tags=["models"], summary="The served model", responses=_errors(404))
+    @app.get("/v1/{use_case}", tags=["models"], summary="The served model", responses=documentation.errors(404))
     def model(use_case: Name) -> UseCaseStatus:
         """The version that is served, its features, and what stands in the way."""
         return status.use_case_status(_followed(follower, use_case), follower)
 
     @app.get(
-        "/v1/{use_case}/entities", tags=["predictions"], summary="Known entities", responses=_errors(404, 422, 503)
+        "/v1/{use_case}/entities",
+        tags=["predictions"],
+        summary="Known entities",
+        responses=documentation.errors(404, 422, 503),
     )
     def entities(use_case: Name, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Entities:
         """A few of the newest entities that have features, to try the API with."""

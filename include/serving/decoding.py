@@ -21,7 +21,7 @@ from include.registry.model_input import Feature, Kind
 from include.serving.lookup import Lookup
 from include.serving.problems import Problem, field_name
 from include.serving.schemas import ROW_LIMIT, PredictRequest
-from include.serving.validation import check_entities, check_rows
+from include.serving.validation import check_entities, check_rows, is_whole
 
 KINDS: dict[Kind, Any] = {"numeric": float | None, "boolean": bool | None, "categorical": str | None}
 JSON_TYPES: dict[type, Any] = {int: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)], object: str | int | float}
@@ -54,8 +54,7 @@ class Columns:
         return {name: kind if name in self.needed else kind | UnsetType for name, kind in nullable.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A request whose values have the right types. Either ``rows`` or ``entities``.
 
     A row is a struct with one field a feature, in the order of the model's features.
@@ -77,6 +76,7 @@ class Decoder:
         self._features, self._columns = features, columns
         kinds = columns.types()
         self._entity_names = tuple(kinds)
+        self._whole_names = {name for name, kind in {**columns.brought, **columns.keys}.items() if kind is int}
         self._optional = not columns.needed.issuperset(kinds)
         row = _struct("Row", {feature.name: KINDS[feature.kind] for feature in features})
         entity = _struct("Entity", kinds)
@@ -93,15 +93,20 @@ class Decoder:
             )
         ).decode
         self._row_colons = sum(1 + feature.name.count(":") for feature in features)
+        self._entity_colons = sum(1 + name.count(":") for name in kinds)
 
     def decode(self, body: bytes) -> Request:
         """The request, or the ``Problem`` of status 400 or 422 that says what is wrong with it."""
         try:
             found: Any = self._decode(body)
-            as_of = None if found.as_of in (None, UNSET) else _moment(found.as_of)
+            as_of = _moment(found.as_of) if found.as_of is not UNSET and found.as_of is not None else None
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            self._refuse(body, error)
-        rows, given = found.rows or None, found.entities or None
+            mended = self._with_whole_numbers(body) if isinstance(error, msgspec.ValidationError) else None
+            if mended is None:
+                self._refuse(body, error)
+            return self.decode(mended)
+        rows = found.rows if found.rows is not UNSET else None
+        given = found.entities if found.entities is not UNSET else None
         if (rows is None) == (given is None) or (rows is not None and as_of is not None):
             self._refuse(body, ValueError("expected exactly one of entities and rows"))
         if not self._names_are_unique(body, found):
@@ -123,16 +128,31 @@ class Decoder:
         False may also mean that it has to be looked at closely. Parsers do not agree which of two values counts
         (RFC 8259, section 4), and msgspec reads over it.
         """
-        given = [value for value in astuple(found) if value is not UNSET]
-        expected = len(given) + len(found.rows or ()) * self._row_colons
+        expected = 4 - astuple(found).count(UNSET) + len(found.rows or ()) * self._row_colons
         for entity in found.entities or ():
-            values = zip(self._entity_names, astuple(entity), strict=True)
-            expected += sum(1 + name.count(":") for name, value in values if value is not UNSET)
+            expected += self._entity_colons
+            if self._optional:
+                values = zip(self._entity_names, astuple(entity), strict=True)
+                expected -= sum(1 + name.count(":") for name, value in values if value is UNSET)
         actual = body.count(b":")
         if actual != expected and b"\\" not in body:
             texts = [value for each in (found.rows or found.entities) for value in astuple(each) if type(value) is str]
             expected += sum(text.count(":") for text in [*texts, found.as_of or ""])
         return actual == expected
+
+    def _with_whole_numbers(self, body: bytes) -> bytes | None:
+        """The body with 1 for 1.0 where an entity has whole numbers, None where there is no such thing.
+
+        To JSON Schema they are the same (Validation 2020-12, section 6.1.1), to msgspec they are not.
+        """
+        content = _parse(body)
+        entities = content.get("entities") if isinstance(content, dict) else None
+        changed = False
+        for entity in entities if isinstance(entities, list) else ():
+            for name in self._whole_names & entity.keys() if isinstance(entity, dict) else ():
+                if isinstance(entity[name], float) and is_whole(entity[name]):
+                    entity[name], changed = int(entity[name]), True
+        return json.dumps(content).encode() if changed else None
 
     def _refuse(self, body: bytes, error: Exception) -> NoReturn:
         """Say what is wrong, in the words of the schema, and else in those of ``error``."""

@@ -90,7 +90,7 @@ def load(use_case: str, alias: str = CHAMPION, lookup: bool = True) -> Model:
     config = load_use_case(use_case).config
     follower = Follower({use_case: config}, alias, shared_store() if lookup else _without_store)
     follower.poll()
-    predictions = PredictionLog(get_settings().predictions, use_case)
+    predictions = PredictionLog.of(config, get_settings())
     deployment_of(follower.states[use_case], follower)
     return Model(Service(follower, use_case, predictions, Explanations()), predictions)
 

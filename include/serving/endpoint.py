@@ -54,15 +54,15 @@ class PredictEndpoint:
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or not _is_prediction(scope["path"]):
+        start, path = time.perf_counter(), scope.get("path", "")
+        service = self._services.get(path)
+        if scope["type"] != "http" or scope["method"] != "POST" or (service is None and not _is_prediction(path)):
             await self._app(scope, receive, send)
             return
-        start = time.perf_counter()
-        service = self._services.get(scope["path"])
         name = UNKNOWN if service is None else service.name
         refused: Problem | None = None
         try:
-            content = await self._answer(service, scope, receive)
+            content = await self._answer(service, scope, receive, start)
         except ClientDisconnect:
             return
         except Problem as problem:
@@ -80,28 +80,31 @@ class PredictEndpoint:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _answer(self, service: Service | None, scope: Scope, receive: Receive) -> bytes:
+    async def _answer(self, service: Service | None, scope: Scope, receive: Receive, start: float) -> bytes:
         if service is None:
             name = scope["path"].split("/")[2]
             raise Problem(404, "No such use case", f"{name!r} is none of {self._known}")
         if not _is_json(scope["headers"]):
             raise Problem(415, "Unsupported media type", f"the body must be JSON, with Content-Type: {JSON.decode()}")
         body = await read_body(scope["headers"], receive, self._limits.body, self._limits.seconds)
-        asked = service.read(body)
-        rows = await self._rows(service, asked)
-        respond = partial(service.respond, asked, rows, scope.get("state", {}).get("client"))
-        slow = asked.request.explain or asked.prepared.deployment.served.compiled is None
-        if slow or len(asked) > INLINE_ROWS:
-            content = await self._admission.in_thread(respond, self._limits.seconds)
+        asked = service.read(body, start)
+        count, client = len(asked), scope.get("state", {}).get("client")
+        inline = count <= INLINE_ROWS
+        if asked.request.rows is not None or (inline and not self._limits.remote):
+            rows = service.look_up(asked)
         else:
-            content = respond()
-        self._metrics.predicted(service.name, len(asked), rows.source)
+            rows = await self._looked_up(service, asked)
+        if inline and not asked.request.explain and asked.prepared.deployment.served.compiled is not None:
+            content = service.respond(asked, rows, client)
+        else:
+            respond = partial(service.respond, asked, rows, client)
+            content = await self._admission.in_thread(respond, self._limits.seconds)
+        self._metrics.predicted(service.name, count, rows.source)
         return content
 
-    async def _rows(self, service: Service, asked: Asked) -> Rows:
+    async def _looked_up(self, service: Service, asked: Asked) -> Rows:
+        """The rows of entities from a store that may hang, or of many."""
         work = partial(service.look_up, asked)
-        if asked.request.rows is not None or not (self._limits.remote or len(asked) > INLINE_ROWS):
-            return work()
         if not self._limits.remote:
             return await self._admission.in_thread(work, self._limits.seconds)
         try:

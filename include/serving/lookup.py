@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from include.contract.use_case import UseCase
 
 Key = Mapping[str, Any]
@@ -20,8 +22,7 @@ class EntitiesNotFound(LookupError):  # noqa: N818 - what it says is the answer
         self.positions = tuple(positions)
 
 
-@dataclass(frozen=True)
-class FeatureRow:
+class FeatureRow(Struct, frozen=True):
     """One entity's features. A view without a row for it has no timestamp, and its features are None."""
 
     values: dict[str, Any]

@@ -7,14 +7,19 @@ values at many times the cost. On-demand features are computed by Feast's own tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple
+
 from include.contract.use_case import UseCase
-from include.features.moments import microseconds
-from include.features.online.rows import Row, alive, key_of
+from include.features.moments import EPOCH, MICROSECOND, microseconds
+from include.features.online.rows import Row, key_of
 from include.serving.lookup import EntitiesNotFound, FeatureRow, Key, Known, Lookup, LookupFactory
 
 if TYPE_CHECKING:
@@ -23,15 +28,37 @@ if TYPE_CHECKING:
     from include.features.on_demand import OnDemand
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _View:
-    """A view whose rows are read."""
+    """A view whose rows are read. ``keys`` are columns of the entity's own row, ``ttl`` is in microseconds."""
 
     name: str
     stored: str
     keys: tuple[str, ...]
-    ttl: timedelta | None
+    ttl: int | None
     features: tuple[str, ...]
+
+    @cached_property
+    def _decode(self) -> Callable[[bytes], Struct]:
+        # Feature names may be no Python names: the fields are numbered, and named where they are read.
+        names = {f"f{number}": name for number, name in enumerate(self.features)}
+        stored = msgspec.defstruct("Stored", [(field, Any, None) for field in names], rename=names)
+        return msgspec.msgpack.Decoder(stored).decode
+
+    @cached_property
+    def _nothing(self) -> dict[str, Any]:
+        return dict.fromkeys(self.features)
+
+    def values(self, row: Row | None) -> Mapping[str, Any]:
+        """The view's features; None for one that the row has not, and of no row."""
+        return (
+            self._nothing if row is None else dict(zip(self.features, astuple(self._decode(row.values)), strict=True))
+        )
+
+    def key(self, known: Key) -> bytes | None:
+        """The key of the view's row, None where the entity has none."""
+        values = [known.get(name) for name in self.keys]
+        return None if None in values else key_of(values)
 
 
 class OnlineFeatures:
@@ -62,12 +89,14 @@ class OnlineFeatures:
         self._entity_view = stored[use_case.entity.view]
         views = {name: self._view(view) for name, view in stored.items()}
         self._own = views.pop(use_case.entity.view)
-        direct = {view for view in views.values() if {self._columns[key] for key in view.keys} <= set(self._own.keys)}
-        self._direct = tuple(view for view in views.values() if view in direct)
+        direct = [view for view in views.values() if set(view.keys) <= set(self._own.keys)]
         self._derived = tuple(view for view in views.values() if view not in direct)
+        self._direct = tuple(direct)
         self._shown = tuple(view.name for view in projections if view.name in stored)
+        self._stamped = tuple(dict.fromkeys([self._own.name, *self._shown]))
         kinds = {column.name: column.dtype.to_value_type() for column in self._entity_view.entity_columns}
         self._key_types = {name: _python_type(name, kinds[name]) for name in use_case.entity.key}
+        self._brought = dict.fromkeys([*self._key_types, *self._on_demand.request_fields])
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -91,15 +120,21 @@ class OnlineFeatures:
 
     def rows(self, entities: Sequence[Key], as_of: datetime | None = None) -> list[FeatureRow]:
         moment = _Moment.of(as_of)
-        at_once = {view: [self._key(view, entity) for entity in entities] for view in (self._own, *self._direct)}
-        found = self._read(at_once, moment)
-        contents = [row.features() if row else None for row in found[self._own.name]]
-        if absent := [position for position, columns in enumerate(contents) if columns is None]:
-            raise EntitiesNotFound(absent)
-        known = [{**(columns or {}), **entity} for columns, entity in zip(contents, entities, strict=True)]
+        found = self._read(dict.fromkeys((self._own, *self._direct), entities), moment)
+        own = found[self._own.name]
+        if None in own:
+            raise EntitiesNotFound([position for position, row in enumerate(own) if row is None])
+        known = [{**self._brought, **self._own.values(row), **each} for row, each in zip(own, entities, strict=True)]
         if self._derived:
-            found |= self._read({view: [self._key(view, each) for each in known] for view in self._derived}, moment)
-        return self._joined(known, found)
+            found |= self._read(dict.fromkeys(self._derived, known), moment)
+        for view in (*self._direct, *self._derived):
+            for columns, row in zip(known, found[view.name], strict=True):
+                columns.update(view.values(row))
+        if self._on_demand.views:
+            self._compute(known)
+        return [
+            self._row(columns, {name: rows[at] for name, rows in found.items()}) for at, columns in enumerate(known)
+        ]
 
     def known(self, limit: int) -> Known:
         from include.features.offline.parquet_source import scan
@@ -118,15 +153,16 @@ class OnlineFeatures:
         views = {view.stored: view.name for view in (self._own, *self._direct, *self._derived)}
         return {views[stored]: written.newest for stored, written in self._rows.written(views).items()}
 
-    def _read(self, keys: Mapping[_View, Sequence[bytes | None]], moment: _Moment) -> dict[str, list[Row | None]]:
-        """The rows of the keys by view that count at the moment; None for those that do not, and without a key."""
-        asked = {view.stored: [key for key in wanted if key is not None] for view, wanted in keys.items()}
+    def _read(self, wanted: Mapping[_View, Sequence[Key]], moment: _Moment) -> dict[str, list[Row | None]]:
+        """By view the rows of entities of which this is known, as far as they count at the moment."""
+        keys = {view: [view.key(each) for each in known] for view, known in wanted.items()}
+        asked = {view.stored: [key for key in each if key is not None] for view, each in keys.items()}
         answers = self._rows.read(asked)
         found: dict[str, list[Row | None]] = {}
-        for view, wanted in keys.items():
+        for view, each in keys.items():
             answer = iter(answers[view.stored])
-            rows = [None if key is None else next(answer) for key in wanted]
-            found[view.name] = [row if row and moment.sees(row, view) else None for row in rows]
+            rows = [None if key is None else next(answer) for key in each]
+            found[view.name] = [row if row is not None and moment.sees(row, view) else None for row in rows]
         return found
 
     def _view(self, view: FeatureView) -> _View:
@@ -135,33 +171,26 @@ class OnlineFeatures:
         return _View(
             name=view.name,
             stored=view_name(self._store.config, view),
-            keys=tuple(sorted(view.join_keys)),
-            ttl=view.ttl,
+            keys=tuple(self._columns[name] for name in sorted(view.join_keys)),
+            ttl=view.ttl // MICROSECOND if view.ttl else None,
             features=tuple(feature.name for feature in view.features),
         )
 
-    def _key(self, view: _View, known: Key) -> bytes | None:
-        """The key of another view, None where the entity has none."""
-        values = [known.get(self._columns[name]) for name in view.keys]
-        return None if any(value is None for value in values) else key_of(values)
+    def _compute(self, known: Sequence[dict[str, Any]]) -> None:
+        """Add the on-demand features to what is known of each entity."""
+        computed = self._on_demand.compute({name: [each[name] for each in known] for name in self._on_demand.columns})
+        for position, columns in enumerate(known):
+            columns.update({name: values[position] for name, values in computed.items()})
 
-    def _joined(self, known: Sequence[Key], found: Mapping[str, Sequence[Row | None]]) -> list[FeatureRow]:
-        """The rows of all views beside each other, and what is computed from them."""
-        names = dict.fromkeys([*self._own.features, *self._key_types, *self._on_demand.request_fields])
-        columns: dict[str, list[Any]] = {name: [each.get(name) for each in known] for name in names}
-        for view in (*self._direct, *self._derived):
-            contents = [row.features() if row else {} for row in found[view.name]]
-            columns |= {name: [each.get(name) for each in contents] for name in view.features}
-        columns |= self._on_demand.compute(columns)
-        stamps = {name: [row.event_timestamp if row else None for row in rows] for name, rows in found.items()}
-        return [
-            FeatureRow(
-                {name: columns[name][position] for name in self._view_of},
-                stamps[self._own.name][position],
-                {name: stamps[name][position] for name in self._shown},
-            )
-            for position in range(len(known))
-        ]
+    def _row(self, columns: Mapping[str, Any], rows: Mapping[str, Row | None]) -> FeatureRow:
+        events = {name: None if (row := rows[name]) is None else row.event for name in self._stamped}
+        times = {event: None if event is None else EPOCH + event * MICROSECOND for event in set(events.values())}
+        stamps = {name: times[event] for name, event in events.items()}
+        return FeatureRow(
+            dict(zip(self._view_of, map(columns.__getitem__, self._view_of), strict=True)),
+            stamps[self._own.name],
+            {name: stamps[name] for name in self._shown},
+        )
 
 
 @dataclass(frozen=True)
@@ -177,7 +206,10 @@ class _Moment:
         return cls(moment, None if as_of is None else moment)
 
     def sees(self, row: Row, view: _View) -> bool:
-        return alive(row.event, view.ttl, self.as_of) and (self.latest is None or row.event <= self.latest)
+        """As ``rows.alive``, and not later than what is asked about."""
+        return (view.ttl is None or row.event >= self.as_of - view.ttl) and (
+            self.latest is None or row.event <= self.latest
+        )
 
 
 def _python_type(name: str, kind: ValueType) -> type:

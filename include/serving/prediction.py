@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec import Struct, structs
 
 from include.serving.followed import Deployment
 from include.serving.lookup import FeatureRow
@@ -28,8 +27,7 @@ FeaturesFrom = Literal["request", "store", "defaults"]
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """What a request is predicted from, by row.
 
     ``values`` are in the order of the model's features, ``features`` the same by name; ``known`` may hold more.
@@ -48,20 +46,22 @@ class Rows:
         """The same rows for a model that reads these features."""
         known = [row if isinstance(row, Mapping) else msgspec.to_builtins(row) for row in self.known]
         values = [[row.get(name) for name in names] for row in known]
-        return replace(self, values=values, features=[dict(zip(names, row, strict=True)) for row in values])
+        return structs.replace(self, values=values, features=[dict(zip(names, row, strict=True)) for row in values])
 
     @classmethod
     def given(cls, rows: Sequence[Struct], as_of: datetime) -> Rows:
         """Complete rows of the request."""
         nothing: list[None] = [None] * len(rows)
-        return cls([astuple(row) for row in rows], rows, rows, "request", nothing, nothing, [{}] * len(rows), as_of)
+        return cls(
+            [structs.astuple(row) for row in rows], rows, rows, "request", nothing, nothing, [{}] * len(rows), as_of
+        )
 
     @classmethod
     def looked_up(
         cls, names: Sequence[str], entities: Sequence[Mapping[str, Any]], found: Sequence[FeatureRow], as_of: datetime
     ) -> Rows:
         """The features of entities as the store has them; one that it has not is missing."""
-        values = [[row.values.get(name) for name in names] for row in found]
+        values = [[*map(row.values.get, names)] for row in found]
         return cls(
             values,
             [dict(zip(names, row, strict=True)) for row in values],
@@ -98,6 +98,7 @@ class Line(Struct, gc=False):
     feature_timestamps: Mapping[str, datetime | None]
     features: Any
     prediction: float
+    seconds: float  # since the request began
 
 
 class Model(Struct, gc=False):
@@ -137,16 +138,17 @@ def predict(deployment: Deployment, rows: Sequence[Sequence[Any]]) -> list[float
     return values
 
 
-def lines_of(
-    request_id: str, deployment: Deployment, rows: Rows, values: Sequence[float], client: str | None
+def lines_of(  # noqa: PLR0917
+    request_id: str, deployment: Deployment, rows: Rows, values: Sequence[float], client: str | None, begun: float
 ) -> list[Line]:
-    """The lines of the log, one a row."""
+    """The lines of the log, one a row; ``begun``: when the request began, by ``time.perf_counter``."""
+    seconds = round(time.perf_counter() - begun, 6)
     version, engine = deployment.version, deployment.served.engine
     seen = zip(rows.entities, rows.stamps, rows.view_stamps, rows.features, values, strict=True)
     return [
         Line(
             ONLINE, request_id, version.version, version.run_id, engine, client, rows.source,
-            entity, rows.as_of, stamp, stamps, features, value,
+            entity, rows.as_of, stamp, stamps, features, value, seconds,
         )
         for entity, stamp, stamps, features, value in seen
     ]  # fmt: skip

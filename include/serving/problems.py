@@ -74,9 +74,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
         title = HTTPStatus(error.status_code).phrase
-        return respond(
-            Problem(error.status_code, title, f"{request.method} {request.url.path}: {error.detail}"), request
-        )
+        problem = Problem(error.status_code, title, f"{request.method} {request.url.path}: {error.detail}")
+        response = respond(problem, request)
+        response.headers.update(error.headers or {})  # 405 names the methods that are allowed
+        return response
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> Response:

@@ -10,10 +10,13 @@ import logging
 import math
 import os
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct, structs
 
 from include.contract.use_case import ServingConfig, UseCase
 from include.registry.model_input import Feature
@@ -59,16 +62,17 @@ class Prepared:
         return default_row(self.use_case.serving, self.deployment.predictor.features)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A request, the id that its answer will have, and the model that answers it; it keeps that model to its end.
 
+    ``begun``: when it began, by ``time.perf_counter``.
     ``beside`` predicts it after the answer, unseen. ``instead``: the same to the champion, should a canary fail.
     """
 
     request_id: str
     prepared: Prepared
     request: Request
+    begun: float
     beside: Deployment | None = None
     instead: Asked | None = None
 
@@ -86,20 +90,29 @@ class Service:
         predictions: PredictionLog,
         explanations: Explanations,
         shadows: ShadowQueue | None = None,
+        *,
+        settle: Callable[[], None] | None = None,
     ) -> None:
+        """``settle`` is called when a deployment, the first or another one, meets its first request."""
         self.name = name
         self.follower = follower
         self._log = predictions
         self._explanations = explanations
         self._shadows = shadows
+        self._settle = settle
         self._breaker = Breaker()
         self._prepared: dict[int, Prepared] = {}
 
-    def read(self, body: bytes) -> Asked:
-        """The request of a body, or the ``Problem`` that says what is wrong with it, or why there is no model."""
+    def read(self, body: bytes, begun: float | None = None) -> Asked:
+        """The request of a body, or the ``Problem`` that says what is wrong with it, or why there is no model.
+
+        ``begun``: when it began, by ``time.perf_counter``, where that was not now.
+        """
+        begun = time.perf_counter() if begun is None else begun
         followed = self.follower.states[self.name]
         prepared = self._prepare(deployment_of(followed, self.follower), followed.use_case)
-        asked = Asked(os.urandom(16).hex(), prepared, prepared.decoder.decode(body), routing.shadow(followed))
+        request = prepared.decoder.decode(body)
+        asked = Asked(os.urandom(16).hex(), prepared, request, begun, routing.shadow(followed))
         if asked.request.explain and len(asked) > EXPLAINED_ROWS:
             told = f"at most {EXPLAINED_ROWS} rows of a request are explained, not {len(asked)}"
             raise Problem.of_fields("Invalid request", [("explain", told)])
@@ -146,13 +159,13 @@ class Service:
             if asked.instead is None:
                 raise
             log.warning("%s: a canary failed, the champion answers: %s", self.name, problem.detail)
-            champion = replace(asked.instead, beside=deployment)  # fails there again, and is counted
+            champion = structs.replace(asked.instead, beside=deployment)  # fails there again, and is counted
             return self.respond(champion, rows.of(champion.prepared.names), client)
         explanations = None
         if asked.request.explain:
             seen = [dict(zip(names, row, strict=True)) for row in rows.values]
             explanations = self._explanations.explain(deployment.predictor, seen)
-        lines = lines_of(asked.request_id, deployment, rows, values, client)
+        lines = lines_of(asked.request_id, deployment, rows, values, client, asked.begun)
         keep(lines, self._log)
         if self._shadows is not None and asked.beside is not None:
             self._shadows.submit(asked.beside, lines, rows.known)
@@ -162,6 +175,8 @@ class Service:
         known = self._prepared.get(id(deployment))
         if known is None or known.deployment is not deployment:
             known = Prepared(deployment, use_case)
+            if self._settle is not None:
+                self._settle()
             kept = list(self._prepared.items())[-PREPARED + 1 :]
             self._prepared = dict([*kept, (id(deployment), known)])
         return known
@@ -174,9 +189,9 @@ class Service:
             return asked
         prepared = self._prepare(chosen, followed.use_case)
         try:
-            return Asked(asked.request_id, prepared, prepared.decoder.decode(body), instead=asked)
+            return Asked(asked.request_id, prepared, prepared.decoder.decode(body), asked.begun, instead=asked)
         except Problem:  # complete rows of the champion's features, of which the challenger has others
-            return replace(asked, beside=chosen)
+            return structs.replace(asked, beside=chosen)
 
     def _without_store(self, asked: Asked, why: str, seconds: float = 1.0) -> Rows:
         """The default row for each entity where the use case allows it, or the ``Problem`` of status 503."""

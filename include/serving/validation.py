@@ -56,12 +56,19 @@ def _is(value: Any, expected: type) -> bool:
     if expected is bool or isinstance(value, bool):
         return isinstance(value, bool) and expected is bool
     if expected is int:
-        return isinstance(value, int) and -(2**63) <= value < 2**63
+        return is_whole(value)
     if expected is object:
         return isinstance(value, str | int | float)
     if expected is float:
         return isinstance(value, int | float) and math.isfinite(value)
     return isinstance(value, expected)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number of 64 bits; 1.0 is, as far as a float is exact."""
+    if isinstance(value, float):
+        return value.is_integer() and abs(value) <= 2**53
+    return isinstance(value, int) and -(2**63) <= value < 2**63
 
 
 def _refuse(title: str, errors: Errors) -> None:

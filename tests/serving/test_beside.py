@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -37,7 +38,9 @@ def test_a_shadow_predicts_what_the_champion_answers(serve: Serve, use_case: str
     with serve() as client:
         put_beside(client, use_case, "shadow", 0.0)
         answer = client.post(f"/v1/{use_case}/predict", json={"entities": [{"trip_id": 1}]}).json()
+        metrics = client.get("/metrics").text.splitlines()
     assert answer["model"]["version"] == 1
+    assert f'evergreen_served_generation{{use_case="{use_case}"}} 1.0' in metrics
     now = datetime.now(UTC)
     answered, unseen = (read_online(use_case, now - timedelta(minutes=5), now, source) for source in SOURCES)
     assert answered["prediction"].to_list() == [1.0]
@@ -73,6 +76,19 @@ def test_where_a_canary_fails_the_champion_answers_and_the_failure_is_kept(
     (line,) = online_lines(use_case, today - timedelta(days=1), today, "shadow")
     assert (line["model_version"], line["prediction"]) == (challenger, None)
     assert "a table is missing" in line["error"]
+
+
+def test_each_deployment_is_settled_once(serve: Serve, use_case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[None] = []
+    monkeypatch.setattr(gc, "freeze", lambda: settled.append(None))
+    champion(use_case, 1.0)
+    with serve() as client:
+        for count in (1, 1, 2, 2):
+            if count > len(settled) > 0:
+                models.set_alias(use_case, models.CHAMPION, register_constant(use_case, 2.0).version)
+                client.follower.poll()
+            assert client.post(f"/v1/{use_case}/predict", json={"rows": [ROW]}).status_code == 200
+            assert len(settled) == count
 
 
 def put_beside(client: Any, use_case: str, mode: Any, weight: float) -> int:

@@ -50,6 +50,13 @@ def test_an_entity_has_its_key_and_what_it_brings() -> None:
     assert request.entities == [{"trip_id": 1, "origin": "JFK"}, {"trip_id": 2, "origin": "", "party": None}]
 
 
+def test_a_whole_number_may_have_a_point() -> None:
+    body = b'{"entities": [{"trip_id": 1.0, "origin": "a:1.0", "party": 2e0}, {"trip_id": -3, "origin": ""}]}'
+    entities = DECODER.decode(body).entities or ()
+    assert [[each["trip_id"], each.get("party")] for each in entities] == [[1, 2], [-3, None]]
+    assert [type(each["trip_id"]) for each in entities] == [int, int]
+
+
 @pytest.mark.parametrize("moment", ["2013-05-01T12:00:00Z", "2013-05-01T12:00:00+00:00", "2013-05-01T08:00-04:00"])
 def test_a_moment_has_a_zone(moment: str) -> None:
     body = f'{{"entities": [{{"trip_id": 1, "origin": "JFK"}}], "as_of": "{moment}"}}'
@@ -84,7 +91,10 @@ def test_a_moment_has_a_zone(moment: str) -> None:
         (b'{"rows": [{"distance": -1e400, "carrier": null, "night": null}]}', 422, ["rows[0].distance"]),
         (b'{"rows": [{"distance": ' + b"9" * 5000 + b', "carrier": null, "night": null}]}', 422, ["rows[0].distance"]),
         (b'{"entities": [{"trip_id": ' + b"9" * 5000 + b', "origin": ""}]}', 422, ["entities[0].trip_id"]),
-        (b'{"entities": [{"trip_id": 1.0, "origin": ""}]}', 422, ["entities[0].trip_id"]),
+        (b'{"entities": [{"trip_id": 1.5, "origin": ""}]}', 422, ["entities[0].trip_id"]),
+        (b'{"entities": [{"trip_id": 9007199254740994.0, "origin": ""}]}', 422, ["entities[0].trip_id"]),
+        (b'{"entities": [{"trip_id": 1.0, "origin": 1.0}]}', 422, ["entities[0].origin"]),
+        (b'{"entities": [{"trip_id": 1.0, "origin": "", "party": 1e400}]}', 422, ["entities[0].party"]),
         (b'{"entities": [{"trip_id": true, "origin": ""}]}', 422, ["entities[0].trip_id"]),
         (b'{"entities": [{"trip_id": 1, "origin": "", "night": 1}]}', 422, ["entities[0].night"]),
         (b'{"entities": [{"trip_id": 1, "origin": ""}], "as_of": "2013-05-01T12:00:00"}', 422, ["as_of"]),

@@ -99,6 +99,7 @@ def test_answer_and_log_tell_the_moment_the_engine_and_the_client(serve: Serve, 
     assert [line["engine"] for line in (first, second)] == [engine] * 2
     assert [line["client"] for line in (first, second)] == ["anonymous"] * 2
     assert [line["features_from"] for line in (first, second)] == ["store", "request"]
+    assert all(0 < line["seconds"] < 60 and line["seconds"] == round(line["seconds"], 6) for line in (first, second))
 
 
 def test_what_is_not_said_to_be_json_is_refused(serve: Serve, use_case: str) -> None:

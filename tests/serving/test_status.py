@@ -161,6 +161,8 @@ def test_metrics_count_requests_and_name_the_version(serve: Serve, use_case: str
     assert 'evergreen_requests_total{status="404",use_case="unknown"} 1.0' in lines
     assert f'evergreen_predictions_total{{use_case="{use_case}"}} 2.0' in lines
     assert f'evergreen_request_seconds_count{{use_case="{use_case}"}} 2.0' in lines
+    assert f'evergreen_request_seconds_bucket{{le="+Inf",use_case="{use_case}"}} 2.0' in lines
+    assert "evergreen_shadows_dropped_total 0.0" in lines
     info = next(line for line in lines if line.startswith("evergreen_model_info{"))
     assert f'version="{version.version}"' in info
     assert version.run_id in info
@@ -176,7 +178,7 @@ def test_the_documentation_needs_no_network(serve: Serve, use_case: str) -> None
             assert f"static/{name}" in page
             assert client.get(f"/static/{name}").status_code == 200
         schema = client.get("/openapi.json").json()
-        body = schema["paths"]["/v1/{use_case}/predict"]["post"]["requestBody"]["content"]["application/json"]
+        body = schema["paths"][f"/v1/{use_case}/predict"]["post"]["requestBody"]["content"]["application/json"]
         assert len(body["examples"]) == 3
         for example in body["examples"].values():
             assert client.post(f"/v1/{use_case}/predict", json=example["value"]).status_code == 200

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
@@ -20,28 +21,60 @@ async def read_body(headers: Iterable[tuple[bytes, bytes]], receive: Receive, li
     ``Refusal``: 413 as soon as it is known to be larger, before any of it is read where the header says so; 408 where
     it has not arrived after ``seconds``; 400 for a length that is no number. ``ClientDisconnect``: nobody waits for it.
     """
-    announced = [value for name, value in headers if name == b"content-length"]
-    if any(not value.isdigit() or len(value) > LONGEST for value in announced):
-        raise Refusal(400, "Malformed request", "Content-Length is not a number", CLOSE)
-    if any(int(value) > limit for value in announced):
-        raise _too_large(limit)
+    for name, value in headers:
+        if name == b"content-length":
+            if not value.isdigit() or len(value) > LONGEST:
+                raise Refusal(400, "Malformed request", "Content-Length is not a number", CLOSE)
+            if int(value) > limit:
+                raise _too_large(limit)
+    arriving = receive().__await__()
+    try:
+        awaited = next(arriving)
+    except StopIteration as arrived:  # it is there already, as a small body is: no clock is needed
+        message: Message = arrived.value
+        if message["type"] == "http.disconnect" or message.get("more_body", False):
+            return await _read_on(message, receive, limit, seconds)
+        if len(body := message.get("body", b"")) > limit:
+            raise _too_large(limit) from None
+        return bytes(body)
+    return await _read_on(_Begun(arriving, awaited), receive, limit, seconds)
+
+
+class _Begun:
+    """The rest of what has run until it awaited something."""
+
+    def __init__(self, rest: Generator[Any, None, Message], awaited: Any) -> None:
+        self._rest = rest
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[Any, None, Message]:
+        try:
+            yield self._awaited
+        except BaseException as error:
+            self._rest.throw(error)
+            raise
+        return (yield from self._rest)
+
+
+async def _read_on(first: Message | _Begun, receive: Receive, limit: int, seconds: float) -> bytes:
+    """The body whose first part is this message, or is being waited for."""
     body = bytearray()  # not a list of chunks: of single bytes, that would take forty times the memory
     try:
         async with asyncio.timeout(seconds) as timer:
-            more = True
-            while more:
-                message = await receive()
+            message = await first if isinstance(first, _Begun) else first
+            while True:
                 if message["type"] == "http.disconnect":
                     raise ClientDisconnect
                 body += message.get("body", b"")
                 if len(body) > limit:
                     raise _too_large(limit)
-                more = message.get("more_body", False)
+                if not message.get("more_body", False):
+                    return bytes(body)
+                message = await receive()
     except TimeoutError:
         if not timer.expired():
             raise
         raise Refusal(408, "Request too slow", f"the body did not arrive in {seconds:g} s", CLOSE) from None
-    return bytes(body)
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:

@@ -36,10 +36,11 @@ class Access:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                scope.setdefault("state", {})["client"] = self._client(scope)
+                client = self._client(scope)
             except Refusal as refusal:
                 await refuse(refusal, scope, receive, send)
                 return
+            scope.setdefault("state", {})["client"] = client
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return

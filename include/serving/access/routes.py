@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from include.serving.access.tokens import Scope
 
@@ -40,6 +41,7 @@ def opened(*, docs: bool, metrics: bool) -> frozenset[str]:
     return HEALTH | (DOCS if docs else frozenset()) | (METRICS if metrics else frozenset())
 
 
+@lru_cache(1000)  # at each request the same few
 def template(path: str) -> tuple[str, str | None]:
     """A path as it stands in the table, and the use case in it: ``/v1/{use_case}/predict`` and ``flight_delay``."""
     if path.startswith("/v1/"):
@@ -48,6 +50,7 @@ def template(path: str) -> tuple[str, str | None]:
     return (STATIC if path.startswith(f"{STATIC}/") else path), None
 
 
+@lru_cache(1000)
 def required(method: str, path: str) -> Needed:
     """What a request needs that is not open. HEAD needs what GET does."""
     known, use_case = template(path)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,9 +21,10 @@ from include.serving.compiled.columns import Column, Encoded, Matrix, NotCompila
 from include.serving.compiled.estimators import Constant, Inverse, Linear, scored
 from include.serving.compiled.kernels import Code
 from include.serving.compiled.preprocessing import transformed
-from include.serving.compiled.reading import Value, read_columns, read_rows
+from include.serving.compiled.reading import Packer, Value, packer, read_columns, read_rows
 from include.serving.compiled.trees import Trees
 
+FEW = 4  # rows that are predicted one by one
 UNCHANGING = frozenset({Code.SINGLE, Code.NO_INFINITY, Code.FINITE})
 
 
@@ -35,6 +36,24 @@ class Part:
     score: Trees | Linear | Constant
     inverse: Inverse | None
     direct: bool = False  # trees that find what was read where it was read, without operations between
+
+    @cached_property
+    def packed(self) -> Packer:
+        return packer(self.program.readers)
+
+    @cached_property
+    def predict_row(self) -> Callable[[Sequence[Value]], float]:
+        """The prediction of one row of values, without an array wherever there is a way."""
+        # A function that knew its part would be a cycle, which outlives the model where collections are put off.
+        packed, score, inverse = self.packed, self.score, self.inverse
+        quick = score.quick if self.direct and isinstance(score, Trees) else None
+        if quick is None or not isinstance(score, Trees):
+            part = replace(self)
+            return lambda row: float(part.predict(read_rows(packed, [row]))[0])
+        quickly, divisor = quick.score, score.divisor
+        if inverse is None:
+            return lambda row: quickly(packed(row)) / divisor
+        return lambda row: float(inverse(quickly(packed(row)) / divisor))
 
     def predict(self, values: Matrix) -> Vector:
         """From features as read, (rows, features)."""
@@ -55,10 +74,17 @@ class Compiled:
 
         ``None`` and NaN are missing. ``ValueError`` names the feature whose value is of a wrong type or refused.
         """
-        if not rows:
-            return []
-        found = [part.predict(read_rows(part.program.readers, rows)) for part in self.parts]
+        if len(rows) <= FEW:
+            return [self._predict_row(row) for row in rows]
+        found = [part.predict(read_rows(part.packed, rows)) for part in self.parts]
         return _mean(found).tolist()  # type: ignore[no-any-return]
+
+    @cached_property
+    def _predict_row(self) -> Callable[[Sequence[Value]], float]:
+        predictors = [part.predict_row for part in self.parts]
+        if len(predictors) == 1:
+            return predictors[0]
+        return lambda row: sum(predict(row) for predict in predictors) / len(predictors)
 
     def predict_columns(self, columns: Sequence[NDArray[Any] | Sequence[Value]]) -> Vector:
         """The same from one array or sequence a feature: (rows,)."""

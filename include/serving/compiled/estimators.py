@@ -28,7 +28,7 @@ from include.serving.compiled.encoders import encoded
 from include.serving.compiled.kernels import Code
 from include.serving.compiled.trees import Trees
 
-Inverse = Callable[[Vector], Vector]
+Inverse = Callable[[Any], Any]  # of a vector, or of one number
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def _histograms(estimator: Any, given: Encoded) -> Scored:
 
 def _inverse(link: Any) -> Inverse | None:
     """The link's inverse; what the loss of two classes gives as the probability of the second is the same."""
-    return None if type(link).__name__ == "IdentityLink" else link.inverse
+    known: Mapping[str, Inverse | None] = {"IdentityLink": None, "LogitLink": expit, "LogLink": np.exp}
+    return known.get(type(link).__name__, link.inverse)
 
 
 def _single(estimator: Any, given: Encoded, *, missing: bool) -> tuple[Column, ...]:

@@ -1,4 +1,4 @@
-"""The two loops that run at every prediction, compiled to machine code once and kept on disk.
+"""The loops that run at every prediction, compiled to machine code once and kept on disk.
 
 The code is kept where numba finds a folder that it may write: ``NUMBA_CACHE_DIR``, ``__pycache__`` beside this file, or
 the user's cache. Where there is none, every process compiles anew, which takes seconds.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
-from numba import boolean, float64, int64
+from numba import boolean, float64, int32, int64, uint16, uint32, void
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +49,16 @@ class Code(IntEnum):
     REFUSE = 12  # refuses a
 
 
-def _machine_code(signature: Any) -> Callable[[Kernel], Kernel]:
+_released = partial(numba.njit, nogil=True)
+
+
+def _machine_code(signature: Any, compiler: Callable[..., Any] = _released) -> Callable[[Kernel], Kernel]:
     def compiled(function: Kernel) -> Kernel:
         try:
-            return cast(Kernel, numba.njit(signature, cache=True, nogil=True)(function))
+            return cast(Kernel, compiler(signature, cache=True)(function))
         except Exception as error:  # noqa: BLE001 - no folder to keep it in, a full one, or a file that cannot be read
             log.warning("%s is compiled anew in every process: %s; set NUMBA_CACHE_DIR", function.__name__, error)
-            return cast(Kernel, numba.njit(signature, nogil=True)(function))
+            return cast(Kernel, compiler(signature)(function))
 
     return compiled
 
@@ -87,6 +91,67 @@ def sum_of_trees(nodes: Any, roots: Any, left: Any, matrix: Any, base: float) ->
                 at = np.uint64(node.left if goes_left else node.right)
             total[row] += nodes[at].number
     return total
+
+
+# The place of the lowest bit of a set of 32, by its product with a de Bruijn sequence (Leiserson et al. 1998, "Using de
+# Bruijn sequences to index a 1 in a computer word").
+DE_BRUIJN = 0x077CB531
+LOWEST = np.zeros(32, dtype=np.int64)
+LOWEST[[((DE_BRUIJN << bit) & 0xFFFFFFFF) >> 27 for bit in range(32)]] = np.arange(32)
+
+
+_pointer: Callable[[Any], Any] = numba.types.CPointer
+_scorer = (*(_pointer(each) for each in (int32, float64, uint32, uint16, int32, float64, int32)), int64, int64, float64)
+
+
+@numba.njit(inline="always")
+def _score(  # noqa: PLR0917
+    features: Any, thresholds: Any, sets: Any, trees: Any, cases: Any, leaves: Any, roots: Any,
+    width: int, count: int, base: float, row: Any, start: int,
+) -> Any:  # fmt: skip
+    left = np.full(count, np.uint32(0xFFFFFFFF))
+    for number in range(width):
+        at = 5 * number
+        value, first, end = row[start + features[at]], int64(features[at + 1]), int64(features[at + 2])
+        if np.isnan(value):
+            first, end = int64(features[at + 3]), int64(features[at + 4])
+        elif first < 0:
+            case = end + int64(value)
+            first, end = int64(cases[case]), int64(cases[case + 1])
+        else:
+            last = first
+            while last < end and value > thresholds[last]:
+                last += 1
+            end = last
+        for node in range(first, end):
+            left[np.uint64(trees[node])] &= sets[node]
+    total = base
+    for tree in range(count):
+        lowest = left[tree] & (~left[tree] + np.uint32(1))
+        place = np.uint64(np.uint32(lowest * np.uint32(DE_BRUIJN)) >> np.uint32(27))
+        total += leaves[roots[tree] + LOWEST[place]]
+    return total
+
+
+@_machine_code(float64(*_scorer, _pointer(float64)), numba.cfunc)
+def score_row(  # noqa: PLR0917 - as ``quickscorer.QuickScorer`` has them
+    features: Any, thresholds: Any, sets: Any, trees: Any, cases: Any, leaves: Any, roots: Any,
+    width: int, count: int, base: float, row: Any,
+) -> Any:  # fmt: skip
+    """``base`` and the leaf that one row reaches in each tree, added in the order of the trees."""
+    return _score(features, thresholds, sets, trees, cases, leaves, roots, width, count, base, row, 0)
+
+
+@_machine_code(void(*_scorer, _pointer(float64), int64, _pointer(float64), int64), numba.cfunc)
+def score_rows(  # noqa: PLR0917
+    features: Any, thresholds: Any, sets: Any, trees: Any, cases: Any, leaves: Any, roots: Any,
+    width: int, count: int, base: float, matrix: Any, columns: int, totals: Any, rows: int,
+) -> None:  # fmt: skip
+    """The same of each row of a matrix, into ``totals``."""
+    for number in range(rows):
+        totals[number] = _score(
+            features, thresholds, sets, trees, cases, leaves, roots, width, count, base, matrix, number * columns
+        )
 
 
 @_machine_code(int64(float64[:, ::1], _columns, _ops, float64[::1], float64[:, ::1]))

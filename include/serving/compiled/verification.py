@@ -116,7 +116,7 @@ def _difference(compiled: Compiled, model: Any, task: Task, rows: Sequence[Row])
             return max(_difference(compiled, model, task, some) for some in (rows[:half], rows[half:]))
         if isinstance(ours, str) and isinstance(theirs, str):
             return 0.0
-        found = f"is refused by the compiled model ({ours})" if isinstance(ours, str) else f"gives {ours[0]!r}"
+        found = f"is refused by the compiled model ({ours})" if isinstance(ours, str) else f"gives {ours[0, 0]!r}"
         other = f"is refused by scikit-learn ({theirs})" if isinstance(theirs, str) else f"{theirs[0]!r} there"
         shown: Mapping[str, Any] = dict(zip((each.name for each in compiled.features), rows[0], strict=True))
         raise _Disagreement(f"{shown} {found} and {other}")
@@ -127,8 +127,9 @@ def _difference(compiled: Compiled, model: Any, task: Task, rows: Sequence[Row])
 
 
 def _ours(compiled: Compiled, rows: Sequence[Row]) -> Vector | str:
+    """The rows together and one by one, which are two ways through the compiled model: (2, rows)."""
     try:
-        return np.array(compiled.predict(rows))
+        return np.array([compiled.predict(rows), [compiled.predict([row])[0] for row in rows]])
     except ValueError as error:
         return str(error)
 
