@@ -22,7 +22,7 @@ from include.history.log import Decision
 from include.ingestion import versions
 from include.ingestion.batch import RECORD
 from include.monitoring import alarms, drift, numbers, policy, quality, service
-from include.monitoring.drift import ReferenceProfile
+from include.monitoring.drift import DriftReport, ReferenceProfile
 from include.monitoring.findings import Seen, find
 from include.monitoring.observation import Observation, keep, log_run
 from include.monitoring.policy import RetrainingDecision
@@ -70,20 +70,11 @@ def observe(use_case: Folder, partitions: list[Partition], origin: str) -> Obser
     found = find(config, seen, profile, drifted)
     found = replace(found, service=_service(config.name, partitions), arms=arms.table(use_case))
     revision = versions.head()
-    landed, quarantined = _volume(use_case, partitions, revision)
-    evidence = policy.Evidence(
-        use_case=config.name,
-        partition=last.key,
-        as_of=last.cutoff,
-        champion=str(champion.version),
-        trained_until=datetime.fromisoformat(champion.tags["as_of"]),
-        quality=measured,
-        prediction_drift=drifted.prediction if drifted else None,
-        drifted_features=drifted.drifted if drifted else (),
-        data_incident=landed > 0 and quarantined / landed > config.monitoring.incident,
-        labelled_since=_labelled_since(config, champion, last),
-        last_training=_last_training(config.name),
-    )
+    volumes = _volumes(config.name, _window(config, partitions), revision)
+    own_volumes = [volumes[each.key] for each in partitions if each.key in volumes]
+    landed, quarantined = (sum(side) for side in zip(*own_volumes, strict=True)) if own_volumes else (0, 0)
+    incident = any(bad > config.monitoring.incident * rows for rows, bad in volumes.values())
+    evidence = _evidence(config, champion, last, measured, drifted, incident=incident)
     observation = Observation(
         use_case=config.name,
         first=partitions[0].key,
@@ -147,6 +138,31 @@ def _service(use_case: str, partitions: list[Partition]) -> Service:
     return service.measure(lines, start, end, get_settings().home)
 
 
+def _evidence(
+    config: UseCase,
+    champion: ModelVersion,
+    last: Partition,
+    measured: Quality,
+    drifted: DriftReport | None,
+    *,
+    incident: bool,
+) -> policy.Evidence:
+    """What the decision to retrain is made on."""
+    return policy.Evidence(
+        use_case=config.name,
+        partition=last.key,
+        as_of=last.cutoff,
+        champion=str(champion.version),
+        trained_until=datetime.fromisoformat(champion.tags["as_of"]),
+        quality=measured,
+        prediction_drift=drifted.prediction if drifted else None,
+        drifted_features=drifted.drifted if drifted else (),
+        data_incident=incident,
+        labelled_since=_labelled_since(config, champion, last),
+        last_training=_last_training(config.name),
+    )
+
+
 def _decided(use_case: str) -> list[RetrainingDecision]:
     """The decisions until now."""
     return [RetrainingDecision.from_dict(each.details) for each in history.read(use_case) if each.kind == "retraining"]
@@ -170,13 +186,21 @@ def _last_training(use_case: str) -> datetime | None:
     return max(learned, default=None)
 
 
-def _volume(use_case: Folder, partitions: list[Partition], revision: str) -> tuple[int, int]:
-    """Rows landed and quarantined in the partitions."""
-    name = use_case.config.name
-    known = versions.pointers(name, revision, [partition.key for partition in partitions])
-    found = versions.files(name, revision, list(known))
-    counts = [table for files in found.values() for table in read_json(files[RECORD])["counts"].values()]
-    return sum(table["landed"] for table in counts), sum(table["quarantined"] for table in counts)
+def _window(config: UseCase, partitions: list[Partition]) -> list[Partition]:
+    """The partitions of the window that ends with the last one, and those of the run: bad data stays in the window."""
+    last = partitions[-1]
+    first = config.calendar.containing(_back(last.end, config.monitoring.window))
+    return config.calendar.span(min(first, partitions[0]), last)
+
+
+def _volumes(use_case: str, partitions: list[Partition], revision: str) -> dict[str, tuple[int, int]]:
+    """Rows landed, and of these quarantined, by the key of each partition that was ingested."""
+    known = versions.pointers(use_case, revision, [partition.key for partition in partitions])
+    found = {}
+    for key, files in versions.files(use_case, revision, list(known)).items():
+        counts = read_json(files[RECORD])["counts"].values()
+        found[key] = sum(table["landed"] for table in counts), sum(table["quarantined"] for table in counts)
+    return found
 
 
 def _keep(use_case: Folder, observation: Observation, earlier: pl.DataFrame, origin: str) -> None:
