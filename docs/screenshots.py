@@ -62,6 +62,8 @@ def pages(settings: Settings) -> dict[str, str]:
     return {
         "dags": f"{airflow}/dags?tags={name}",
         "models": f"{airflow}/plugin/models",
+        "health": f"{airflow}/plugin/models/evergreen/{name}",
+        "version": f"{airflow}/evergreen/{name}/versions/1",
         "data": f"{airflow}/evergreen/{name}/data/2013-02-12",
         "features": f"{airflow}/evergreen/{name}/features",
         "card": f"{airflow}/evergreen/{name}/cards/2",

@@ -6,14 +6,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from itertools import islice
 
 from include.contract.loading import Folder
 from include.gate.check import Check
 from include.history import log as decisions
-from include.history.chain import Head
 from include.history.chained_file import HistoryError
 from include.history.log import Entry
 from include.history.production import Period, asked_for, checks, in_production, periods
+from include.pages import decided
 from include.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -73,19 +74,21 @@ class HistoryPage:
     periods: tuple[PeriodRow, ...]
     decisions: tuple[DecisionRow, ...]
     earlier: int | None  # the number of the newest decision that is on the next page
-    head: Head | None
+    partial: bool  # the log goes further back than the periods
     problems: tuple[str, ...]
 
 
 def page(use_case: Folder, on: str = "", until: int | None = None) -> HistoryPage:
-    """Read from the log of decisions alone; of a longer one, the decisions up to the number ``until``."""
+    """Read from the log of decisions alone; of a longer one, the decisions up to the number ``until``.
+
+    Only the newest decisions are read, unless a day is asked for or older ones are. Whether the log is whole is not
+    asked here: for that all of it must be read (``include.history.log.verify``).
+    """
     config, now = use_case.config, datetime.now(UTC)
     zone = config.calendar.zone
-    problems = decisions.verify(config.name)
-    entries, unread = _entries(config.name)
+    entries, listed, problems = _entries(config.name, until, everything=bool(on))
     found = periods(entries)
     answer, error = _answer(found, on, zone, now)
-    listed = [each for each in reversed(entries) if until is None or each.sequence <= until]
     return HistoryPage(
         name=config.name,
         title=config.title,
@@ -97,18 +100,24 @@ def page(use_case: Folder, on: str = "", until: int | None = None) -> HistoryPag
         periods=tuple(_period(each, zone) for each in reversed(found)),
         decisions=tuple(_decision(each, zone) for each in listed[:SHOWN]),
         earlier=listed[SHOWN].sequence if len(listed) > SHOWN else None,
-        head=Head(entries[-1].sequence, entries[-1].hash) if entries else None,
-        problems=problems or unread,
+        partial=bool(entries) and entries[0].sequence > 1,
+        problems=problems,
     )
 
 
-def _entries(use_case: str) -> tuple[list[Entry], tuple[str, ...]]:
-    """The decisions, or none and what keeps them from being read."""
+def _entries(use_case: str, until: int | None, *, everything: bool) -> tuple[list[Entry], list[Entry], tuple[str, ...]]:
+    """The decisions for the periods, the oldest first; those for the table, the newest first and one too many.
+
+    Last, what keeps them from being read.
+    """
     try:
-        return decisions.read(use_case), ()
+        recent = decisions.read(use_case) if everything else [*decided.newest_first(use_case)][::-1]
+        backwards = decided.newest_first(use_case, None) if until is not None else reversed(recent)
+        listed = [*islice((each for each in backwards if until is None or each.sequence <= until), SHOWN + 1)]
     except HistoryError as error:
         log.exception("%s: the log of decisions cannot be read", use_case)
-        return [], (str(error),)
+        return [], [], (str(error),)
+    return recent, listed, ()
 
 
 def _answer(found: Sequence[Period], on: str, zone: tzinfo, now: datetime) -> tuple[tuple[PeriodRow, ...] | None, str]:

@@ -1,71 +1,85 @@
-"""What the Models page shows of each use case."""
+"""What the Models page shows of each use case: a card."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 from include import alerts
 from include.alerts import Alert
 from include.contract.loading import Folder
-from include.files import read_json
-from include.history import log as history
+from include.deployment import ledger
+from include.deployment.generation import Generation
 from include.history.chained_file import HistoryError
-from include.history.log import CHAMPIONS, Entry
-from include.monitoring import observation
-from include.monitoring.observation import Observation
-from include.settings import get_settings
+from include.history.log import Entry
+from include.pages import decided, light, observed, sparkline
+from include.pages.light import Light
+from include.pages.observed import Point, Seen
+from include.pages.sparkline import Sparkline
+
+log = logging.getLogger(__name__)
+
+SHOWN = 30  # observations of a sparkline
 
 
 @dataclass(frozen=True)
-class Overview:
-    """One use case: its champion, the last look at it, and the latest decisions, newest first."""
+class Card:
+    """One use case: its champion, how it does, and what waits for somebody."""
 
     name: str
     title: str
     owners: tuple[str, ...]
+    metric: str
     champion: Entry | None
-    last: Observation | None
-    observations: tuple[Observation, ...]
-    decisions: tuple[Entry, ...]
+    rollout: Generation | None  # the generation in force, while a version is tried
+    light: Light
+    last: Seen | None
+    point: Point | None
+    drift: str
     alerts: tuple[Alert, ...]
-    cards: frozenset[int]
-    reproductions: dict[int, str]
     problem: str
 
 
-def overview(use_case: Folder, shown: int = 12) -> Overview:
-    """Read from the log of decisions and the observations; nothing is asked of a server."""
+def card(use_case: Folder) -> Card:
+    """Read from the logs and the newest observation; nothing is asked of a server.
+
+    What it costs does not grow with the history. Records that cannot be read make an ill card, no missing one.
+    """
     config = use_case.config
-    log, problem = _decisions(config.name)
-    seen = observation.history(config.name)[-shown:]
-    promoted = [each for each in log if each.outcome in CHAMPIONS]
-    return Overview(
+    champion: Entry | None = None
+    head: Generation | None = None
+    last: Seen | None = None
+    waiting: list[Alert] = []
+    problem = ""
+    try:
+        champion, head = decided.champion(config.name), ledger.head(config.name)
+        waiting = alerts.open_alerts(config.name)
+        last = observed.newest(config.name)
+    except (HistoryError, ValueError) as error:
+        log.exception("%s: a record cannot be read", config.name)
+        problem = str(error)
+    point = observed.point(last) if last else None
+    return Card(
         name=config.name,
         title=config.title,
         owners=config.owners,
-        champion=promoted[-1] if promoted else None,
-        last=seen[-1] if seen else None,
-        observations=tuple(reversed(seen)),
-        decisions=tuple(reversed(log[-shown:])),
-        alerts=tuple(alerts.open_alerts(config.name)),
-        cards=frozenset(_versions(get_settings().cards / config.name)),
-        reproductions={
-            version: read_json(path)["outcome"]
-            for version, path in _versions(get_settings().reproductions / config.name).items()
-        },
+        metric=config.monitoring.quality.metric,
+        champion=champion,
+        rollout=head if head is not None and head.challenger is not None else None,
+        light=light.judge(champion.version if champion else None, last, waiting, problem),
+        last=last,
+        point=point,
+        drift=light.drift_in_words(point) if point else "not measured",
+        alerts=tuple(waiting),
         problem=problem,
     )
 
 
-def _decisions(use_case: str) -> tuple[list[Entry], str]:
-    """The decisions, or none and what keeps them from being read."""
+def spark(use_case: Folder) -> Sparkline | None:
+    """The sparkline of a card; None where there is nothing to draw, or no record that can be read."""
+    config = use_case.config
     try:
-        return history.read(use_case), ""
-    except HistoryError as error:
-        return [], str(error)
-
-
-def _versions(folder: Path) -> dict[int, Path]:
-    """The files of a folder that are named by a model version."""
-    return {int(path.stem): path for path in folder.glob("*") if path.stem.isdigit()}
+        return sparkline.draw(observed.points(config.name, SHOWN), config.monitoring.quality.metric)
+    except ValueError:
+        log.exception("%s: an observation cannot be read", config.name)
+        return None

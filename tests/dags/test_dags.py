@@ -12,12 +12,16 @@ from typing import Any, cast
 import pytest
 from airflow.sdk import ExceptionRetryPolicy, RetryAction
 
+from include import alerts
 from include.ingestion.validation import RefusedBatchError, Validation
 from include.orchestration.stage import PERMANENT
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "dags").glob("*.py"))
-STAGES = {"ingest", "replay", "features", "train", "promote", "rollout", "score", "monitor", "rollback", "reproduce"}
+STAGES = {
+    "ingest", "replay", "features", "train", "promote", "rollout", "score", "monitor", "rollback", "reproduce",
+    "compact",
+}  # fmt: skip
 
 Found = dict[str, Any]
 
@@ -39,6 +43,8 @@ def describe(home: Path, *use_cases: Path) -> Found:
     answer = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     return cast(Found, json.loads(answer.stdout.splitlines()[-1]))
 
+
+ALERTS = "evergreen.alerts"  # the only DAG of all use cases together
 
 EDGES = """
 import json, sys
@@ -63,7 +69,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Found:
 def test_every_use_case_has_a_dag_for_every_stage(bag: Found) -> None:
     assert bag["errors"] == {}
     expected = {f"{name}.{stage}" for name in ("flight_delay", "station_temperature") for stage in STAGES}
-    assert set(bag["dags"]) == expected
+    assert set(bag["dags"]) == expected | {ALERTS}
 
 
 def test_parsing_imports_no_heavy_library(bag: Found) -> None:
@@ -124,7 +130,7 @@ def test_a_broken_use_case_is_named_and_hides_no_other(tmp_path: Path) -> None:
     found = describe(tmp_path, folder.parent, ROOT / "tests" / "use_cases")
     (error,) = found["errors"].values()
     assert "broken/use_case.yaml" in error and "task: Input should be" in error
-    assert {dag_id.split(".")[0] for dag_id in found["dags"]} == {"station_temperature"}
+    assert {dag_id.split(".")[0] for dag_id in found["dags"] if dag_id != ALERTS} == {"station_temperature"}
 
 
 def test_a_use_case_that_wants_a_person_s_approval_gets_that_step(tmp_path: Path) -> None:
@@ -143,31 +149,53 @@ def test_a_use_case_that_wants_a_rollout_tries_the_candidate_before_it_switches(
     folder = tmp_path / "use_cases" / "station_temperature"
     shutil.copytree(ROOT / "tests" / "use_cases" / folder.name, folder)
     with (folder / "use_case.yaml").open("a") as file:
-        file.write("approval: {required: true}\npromotion: {rollout: canary, weight: 0.2, period: 2h}\n")
+        file.write("approval: {required: true}\npromotion: {steps: [shadow, 0.05, 0.25], period: 2h}\n")
     found = describe(tmp_path, folder.parent)
     assert found["errors"] == {}
     tasks = found["dags"]["station_temperature.promote"]["tasks"]
     assert set(tasks) == {
-        "stage", "judge", "approved", "approve", "answered", "begin_rollout", "wait_for_rollout", "judge_rollout",
+        "stage", "judge", "approved", "approve", "answered", "begin_rollout", "walk_rollout", "judge_rollout",
         "switch",
     }  # fmt: skip
-    assert tasks["begin_rollout"][2] == tasks["judge_rollout"][2] == "registry"
-    assert tasks["wait_for_rollout"][2] == "default_pool"  # what waits holds nobody up
+    assert {tasks[name][2] for name in ("begin_rollout", "walk_rollout", "judge_rollout")} == {"registry"}
     edges = describe_edges(tmp_path, folder.parent, "station_temperature.promote")
     assert edges["answered"] == ["begin_rollout", "switch"]
-    assert edges["begin_rollout"] == ["judge_rollout", "wait_for_rollout"]
-    assert edges["wait_for_rollout"] == ["judge_rollout"]
+    assert edges["begin_rollout"] == ["judge_rollout", "walk_rollout"]
+    assert edges["walk_rollout"] == ["judge_rollout"]
     assert edges["judge_rollout"] == ["switch"]
 
 
-@pytest.mark.parametrize(("rollout", "last"), [("none", ["approved"]), ("shadow", ["judge_rollout"])])
+WAITING = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+dag = DagBag(sys.argv[1], bundle_name="test").dags["station_temperature.promote"]
+walk = dag.get_task("walk_rollout")
+dag.on_failure_callback({"run_id": "manual 7", "reason": "task_failure"})
+print(json.dumps([walk.reschedule, walk.poke_interval, walk.timeout, dag.has_on_failure_callback]))
+"""
+
+
+def test_the_walk_waits_without_a_slot_and_a_run_that_fails_is_told(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "use_cases" / "station_temperature"
+    shutil.copytree(ROOT / "tests" / "use_cases" / folder.name, folder)
+    with (folder / "use_case.yaml").open("a") as file:
+        file.write("promotion: {steps: [shadow, 0.05, 0.25], period: 2h}\n")
+    command = [sys.executable, "-c", WAITING, str(ROOT / "dags")]
+    env = environment(tmp_path, folder.parent)
+    answer = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout.splitlines()[-1]) == [True, 120.0, 7 * 3600.0, True]
+    (alert,) = alerts.open_alerts("station_temperature")
+    assert (alert.kind, alert.key) == ("failed promotion", "manual 7")
+
+
+@pytest.mark.parametrize(("steps", "last"), [("", ["approved"]), ("shadow", ["judge_rollout"])])
 def test_without_a_person_the_gate_or_the_rollout_leads_to_the_switch(
-    tmp_path: Path, rollout: str, last: list[str]
+    tmp_path: Path, steps: str, last: list[str]
 ) -> None:
     folder = tmp_path / "use_cases" / "station_temperature"
     shutil.copytree(ROOT / "tests" / "use_cases" / folder.name, folder)
     with (folder / "use_case.yaml").open("a") as file:
-        file.write(f"promotion: {{rollout: {rollout}}}\n")
+        file.write(f"promotion: {{steps: [{steps}]}}\n")
     edges = describe_edges(tmp_path, folder.parent, "station_temperature.promote")
     assert [task for task, after in edges.items() if "switch" in after and task != "judge"] == last
 

@@ -171,7 +171,7 @@ def test_the_servers_have_their_pages(tour: Tour) -> None:
     for url in (settings.airflow_url, settings.mlflow_uri, f"{settings.replicas[0]}/docs"):
         assert httpx.get(url, follow_redirects=True, trust_env=False).status_code == 200
     openapi = httpx.get(f"{settings.replicas[0]}/openapi.json", trust_env=False).json()
-    assert "/v1/{use_case}/predict" in json.dumps(openapi)
+    assert "/v1/{use_case}/entities" in json.dumps(openapi)
     assert os.environ["EVERGREEN_HOME"]
 
 

@@ -84,9 +84,9 @@ def test_the_periods_are_drawn_and_listed(decided: TestClient) -> None:
 
 def test_a_period_leads_to_the_decision_that_began_it(decided: TestClient) -> None:
     page = decided.get(PAGE).text
-    assert '<a href="history?until=2#entry-2">approved</a>' in page
-    for address, entry in re.findall(r'<a href="history(\?until=\d+)#(entry-\d+)">', page):
-        assert f'id="{entry}"' in decided.get(PAGE + address).text
+    assert f'<a href="{PAGE}?until=2#entry-2">approved</a>' in page
+    for address, entry in re.findall(rf'<a href="({PAGE}\?until=\d+)#(entry-\d+)">', page):
+        assert f'id="{entry}"' in decided.get(address).text
 
 
 def test_a_day_is_answered(decided: TestClient) -> None:
@@ -110,7 +110,7 @@ def test_a_bad_date_is_an_error_in_words(decided: TestClient, on: str, told: str
     answer = decided.get(PAGE, params={"on": on})
     assert answer.status_code == 400
     assert told in answer.text
-    assert "<script" not in answer.text
+    assert "<script>" not in answer.text
     assert "complaints of users" in answer.text  # the rest is shown
 
 
@@ -126,29 +126,30 @@ def test_every_decision_is_listed_newest_first_with_all_it_says(decided: TestCli
 
 
 def test_an_intact_log_is_said_to_be_intact_with_its_head(decided: TestClient) -> None:
-    page = decided.get(PAGE).text
-    assert ">intact<" in page
-    assert str(decisions.head(NAME)) in page
-    assert 'role="alert"' not in page
+    assert f'data-load="{PAGE}/intact"' in decided.get(PAGE).text
+    part = decided.get(f"{PAGE}/intact").text
+    assert ">intact<" in part
+    assert str(decisions.head(NAME)) in part
+    assert 'role="alert"' not in part
 
 
 def test_a_changed_log_is_an_alert(decided: TestClient) -> None:
     path = get_settings().decisions / f"{NAME}.jsonl"
     path.write_bytes(path.read_bytes().replace(b"complaints of users", b"because I felt like"))
-    page = decided.get(PAGE).text
-    assert 'role="alert"' in page
-    assert "line 6: was edited" in page
-    assert ">intact<" not in page
-    assert "because I felt like" in page
+    part = decided.get(f"{PAGE}/intact").text
+    assert 'role="alert"' in part
+    assert "line 6: was edited" in part
+    assert ">intact<" not in part
+    assert "because I felt like" in decided.get(PAGE).text
 
 
 def test_a_log_that_cannot_be_read_is_an_alert_here_and_on_the_models_page(decided: TestClient) -> None:
     path = get_settings().decisions / f"{NAME}.jsonl"
-    path.write_bytes(b"<b>spoilt</b>\n" + path.read_bytes())
+    path.write_bytes(path.read_bytes() + b"<b>spoilt</b>\n")
     for address in (PAGE, "/"):
         answer = decided.get(address)
         assert answer.status_code == 200
-        assert "line 1: is no entry" in answer.text
+        assert "line 7: is no entry" in answer.text
         assert "No version is in production yet" not in answer.text
 
 
@@ -169,7 +170,7 @@ def test_hostile_text_stays_text(client: TestClient) -> None:
     keep("approval", hostile, 1, hours=1, **said)
     keep("promotion", "promoted", 1, hours=2, **said)
     page = client.get(PAGE, params={"on": "2026-11-01"}).text
-    assert "<script" not in page
+    assert "<script>" not in page
     assert page.count("&lt;script&gt;") > 10
 
 
@@ -181,8 +182,8 @@ def test_a_long_log_is_shown_in_pages(client: TestClient, monkeypatch: pytest.Mo
     while address:
         page = client.get(address).text
         listed += re.findall(r'<tr id="entry-(\d+)">', page)
-        further = re.search(r'<a href="history(\?until=\d+)">Earlier decisions', page)
-        address = f"{PAGE}{further[1]}" if further else ""
+        further = re.search(rf'<a href="({PAGE}\?until=\d+)">Earlier decisions', page)
+        address = further[1] if further else ""
     assert listed == ["7", "6", "5", "4", "3", "2", "1"]
     assert client.get(PAGE, params={"until": "x"}).status_code == 422
 
@@ -197,7 +198,8 @@ def test_many_short_periods_stay_on_the_timeline(client: TestClient) -> None:
 
 def test_it_needs_no_network_and_is_found_from_the_models_page(decided: TestClient) -> None:
     assert re.findall(r'(?:src|href|action)="https?://', decided.get(PAGE).text) == []
-    assert f'href="{NAME}/history"' in decided.get("/").text
+    assert f'href="/{NAME}"' in decided.get("/").text
+    assert f'href="{PAGE}"' in decided.get(f"/{NAME}").text
 
 
 def test_an_unknown_use_case_has_no_history(client: TestClient) -> None:
@@ -221,3 +223,13 @@ def test_the_page_does_not_import_large_libraries(stations: Folder) -> None:
         [sys.executable, "-c", code], cwd=REPOSITORY, env={**os.environ}, capture_output=True, text=True, check=True
     )
     assert ran.stdout.strip() == "set()"
+
+
+def test_a_long_log_is_read_from_its_end(decided: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The periods of the newest decisions, and all of them where a day is asked for."""
+    monkeypatch.setattr("include.pages.decided.newest_first.__defaults__", (2,))
+    page = decided.get(PAGE).text
+    assert "Of the newest decisions" in page
+    assert re.findall(r'<tr id="entry-(\d+)">', page) == ["6", "5"]
+    answer = decided.get(PAGE, params={"on": "2026-11-01"}).text
+    assert "In production on 2026-11-01: version 1" in words(answer)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +17,7 @@ from include.ingestion import ingest, landing, versions
 from include.ingestion.validation import RefusedBatchError
 from include.pages.app import create_app
 from include.settings import get_settings
+from tests.conftest import USE_CASES
 
 
 def refuse() -> None:
@@ -35,21 +37,21 @@ def test_without_a_model_it_says_what_to_do(client: TestClient) -> None:
 
 def test_a_champion_is_shown_with_the_decision_that_made_it(client: TestClient) -> None:
     history.append(Decision("station_temperature", "promotion", "run", "promoted", 3, 2, ("it is better",)))
-    page = client.get("/").text
-    assert "version 3" in page
-    assert "it is better" in page
+    assert "version 3" in client.get("/").text
+    assert "it is better" in client.get("/station_temperature/versions/3").text
 
 
-def test_the_card_and_the_reproduction_of_a_version_are_linked_from_its_decision(client: TestClient) -> None:
+def test_the_card_of_a_version_and_what_came_of_making_it_again_are_shown(client: TestClient) -> None:
     history.append(Decision("station_temperature", "promotion", "run", "promoted", 3, 2, ("it is better",)))
-    assert "cards/3" not in client.get("/").text
+    page = "/station_temperature/versions/3"
+    assert "cards/3" not in client.get(page).text
     card = get_settings().cards / "station_temperature" / "3.html"
     card.parent.mkdir(parents=True)
     card.write_text("<h1>A card</h1>", encoding="utf-8")
     write_json(get_settings().reproductions / "station_temperature" / "3.json", {"outcome": "within tolerance"})
-    page = client.get("/").text
-    assert page.count('href="station_temperature/cards/3"') == 2
-    assert "made again: within tolerance" in page
+    for address in (page, "/station_temperature/versions"):
+        assert 'href="/station_temperature/cards/3"' in client.get(address).text
+        assert "within tolerance" in client.get(address).text
     answer = client.get("/station_temperature/cards/3")
     assert answer.text == "<h1>A card</h1>"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -60,7 +62,7 @@ def test_the_card_and_the_reproduction_of_a_version_are_linked_from_its_decision
 def test_hostile_text_stays_text(client: TestClient) -> None:
     hostile = "<script>alert('x')</script>"
     history.append(Decision("station_temperature", "promotion", "run", "promoted", 1, None, (hostile,)))
-    page = client.get("/").text
+    page = client.get("/station_temperature/versions/1").text
     assert hostile not in page
     assert "&lt;script&gt;" in page
 
@@ -74,6 +76,12 @@ def test_a_broken_use_case_is_shown_beside_the_others(
     monkeypatch.setattr("include.settings.Settings.use_case_folders", (broken.parents[1],))
     page = client.get("/").text
     assert "broken/use_case.yaml" in page
+    whole = broken.parents[1] / "station_temperature"
+    shutil.copytree(USE_CASES / "station_temperature", whole)
+    assert client.get("/station_temperature").status_code == 200
+    assert client.get("/broken").status_code == 404
+    (whole / "use_case.yaml").write_text((whole / "use_case.yaml").read_text().replace("at the airport", "in town"))
+    assert "Temperature in town in a day" in client.get("/").text
 
 
 @pytest.mark.parametrize(
@@ -115,7 +123,7 @@ def test_a_partition_shows_its_quarantine_its_checks_and_its_versions(client: Te
     assert "station_temperature.replay" in page
     assert "expect_compound_columns_to_be_unique" in page
     assert "Run: run-17" in page
-    assert 'href="2013-02-11/docs/weather"' in page
+    assert 'href="/station_temperature/data/2013-02-11/docs/weather"' in page
 
 
 def test_the_data_docs_are_the_library_s_and_need_no_network(client: TestClient, ingested: Folder) -> None:
