@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,18 @@ from include.settings import get_settings
 from tests.redis_server import INSTALLED, MISSING, redis_server
 
 USE_CASES = Path(__file__).parent / "use_cases"
+
+
+def forget_use_cases() -> None:
+    """Have the modules of use cases loaded anew: feature definitions hold the folder that the settings named then."""
+    for name in [name for name in sys.modules if name.startswith("evergreen_use_cases.")]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_use_case_is_loaded() -> None:
+    """What an earlier file of tests has loaded is of another home."""
+    forget_use_cases()
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +69,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("EVERGREEN_USE_CASE_PATHS", str(USE_CASES))
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     get_settings.cache_clear()
+    forget_use_cases()
     yield folder
     get_settings.cache_clear()
 

@@ -8,7 +8,8 @@ from include import alerts
 from include.monitoring import observation
 from include.monitoring.observation import Observation
 
-KINDS: tuple[alerts.Kind, ...] = ("quality loss", "prediction drift", "concept drift")
+PREDICTION: alerts.Kind = "prediction drift"
+KINDS: tuple[alerts.Kind, ...] = ("quality loss", PREDICTION, "concept drift")
 
 
 def causes(seen: Observation) -> Mapping[alerts.Kind, str]:
@@ -18,7 +19,7 @@ def causes(seen: Observation) -> Mapping[alerts.Kind, str]:
         found["quality loss"] = "; ".join(seen.quality.reasons)
     prediction = seen.drift.prediction if seen.drift else None
     if prediction is not None and prediction.drifted:
-        found["prediction drift"] = "; ".join(prediction.reasons)
+        found[PREDICTION] = "; ".join(prediction.reasons)
     changes = [each for each in seen.findings.changes if each.drifted] if seen.findings else []
     if changes:
         found["concept drift"] = "; ".join(f"{each.what}: {each.reason}" for each in changes)
@@ -33,8 +34,11 @@ def tell(seen: Observation) -> None:
     (newest,) = observation.history(seen.use_case, latest=1)
     if newest.last != seen.last:
         return
-    found, key = causes(seen), f"version {seen.model_version}"
+    found, key = dict(causes(seen)), f"version {seen.model_version}"
     standing = {(each.kind, each.key) for each in alerts.open_alerts(seen.use_case)}
+    asked = (seen.decision.action, seen.decision.trigger) == ("retrain", "prediction_drift")
+    if not asked and (PREDICTION, key) not in standing:
+        found.pop(PREDICTION, None)  # a few unusual days are no trouble: it has not lasted
     for kind, known in standing:
         if kind in KINDS and (kind not in found or known != key):
             alerts.resolve(seen.use_case, kind, known)

@@ -143,7 +143,8 @@ def compare(
 
     The false discovery rate is controlled over the value and missingness tests of all features together; the prediction
     is a question of its own. ``blocks`` names the column of the blocks (days) whose rows hang together, as the
-    reference was given it; without it rows count as independent draws. A lazy frame is read a column at a time.
+    reference was given it; without it rows count as independent draws. So do predictions in any case: they are to warn
+    early, of a few unusual days, too, and not only of what will last. A lazy frame is read a column at a time.
     Raises ``EmptyWindowError`` where the current data has no rows, ``ValueError`` where it lacks the blocks.
     """
     lazy = current.lazy()
@@ -154,7 +155,7 @@ def compare(
     measured = [_measure(name, reference, lazy, size) for name, reference in profile.features.items()]
     prediction = None
     if profile.prediction is not None and profile.prediction_name is not None:
-        own = _measure(profile.prediction_name, profile.prediction, lazy, size)
+        own = _measure(profile.prediction_name, profile.prediction, lazy, None)
         (prediction,) = decide([own], config.alpha, config.prediction_effect)
     return DriftReport(
         features=tuple(decide(measured, config.alpha, config.effect)),

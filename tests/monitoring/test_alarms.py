@@ -15,10 +15,12 @@ NAME = "station_temperature"
 WORSE = {"worse_than_promised": True, "reasons": ["mae 0.6 is 0.14 worse than the promised 0.46"]}
 
 
-def look(partition: str, version: int = 1, *, worse: bool = False, moved: bool = False) -> None:
+def look(partition: str, version: int = 1, *, worse: bool = False, moved: bool = False, asked: bool = False) -> None:
     more: dict[str, Any] = {"quality": WORSE} if worse else {}
     if moved:
         more["drift"] = {"prediction": observations.feature("prediction", drifted=True)}
+    if asked:
+        more["decision"] = {"action": "retrain", "trigger": "prediction_drift"}
     content = observations.record(NAME, partition, model_version=version, **more)
     write_json(record_file(NAME, partition), content)
     alarms.tell(Observation.from_dict(content))
@@ -35,6 +37,8 @@ def test_what_is_wrong_is_told_once_and_resolved_when_it_is_over(stations: Folde
     told = ("quality loss", "version 1", "since 2013-01-14: mae 0.6 is 0.14 worse than the promised 0.46")
     assert found() == [told]
     look("2013-01-21", worse=True, moved=True)
+    assert found() == [told]  # it has not lasted
+    look("2013-01-22", worse=True, moved=True, asked=True)
     assert found()[0] == told and [kind for kind, _, _ in found()] == ["quality loss", "prediction drift"]
     look("2013-01-28", moved=True)
     assert [kind for kind, _, _ in found()] == ["prediction drift"]

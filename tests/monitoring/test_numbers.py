@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import mlflow
 import pytest
 
 from include.monitoring import numbers
 from include.monitoring.concept import DayLoss
 from include.monitoring.numbers import loss_rows, newest_by_day, row, stream
 from include.monitoring.timelines import days
+from include.registry.client import client as registry_client
 
 
 def day(value: float, of_day: str, rows: int = 10) -> list[numbers.Row]:
@@ -66,7 +66,7 @@ def test_a_span_has_one_run_and_each_metric_one_value(mlflow_store: Path) -> Non
     corrected = numbers.log_run("monitored", "2013-03-01", {"mae": 1.5}, {"champion": "1"})
     other = numbers.log_run("monitored", "2013-03-02", {"mae": 1.0}, {"champion": "1"})
     assert first == again == corrected != other
-    client = mlflow.MlflowClient()
+    client = registry_client()
     run = client.get_run(first)
     assert run.data.metrics == {"mae": 1.5, "slice/a_b": 2.0}
     assert [each.value for each in client.get_metric_history(first, "mae")] == [1.0, 1.5]
