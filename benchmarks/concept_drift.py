@@ -17,6 +17,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def peer(make: Callable[[], Any], *, days: bool) -> Callable[[np.ndarray[Any, np
 DETECTORS: dict[str, Callable[[np.ndarray[Any, np.dtype[np.int64]]], int | None]] = {
     "ours": ours,
     "ADWIN of rows": peer(drift.ADWIN, days=False),
-    "ADWIN of days": peer(lambda: drift.ADWIN(clock=1, grace_period=5, min_window_length=3), days=True),
+    "ADWIN of days": peer(partial(drift.ADWIN, clock=1, grace_period=5, min_window_length=3), days=True),
     "HDDM_A of rows": peer(binary.HDDM_A, days=False),
     "DDM of rows": peer(binary.DDM, days=False),
 }

@@ -25,10 +25,11 @@ import polars as pl
 
 from benchmarks import flights
 from benchmarks.drift_false_alarms import tutorial
-from include.contract.use_case import DriftConfig
+from include.contract.monitoring import DriftConfig
 from include.figures import BLUE, GREY, ORANGE
 from include.monitoring import outliers
-from include.monitoring.drift import ReferenceProfile, compare, decide
+from include.monitoring.drift import compare, decide
+from include.monitoring.reference import ReferenceProfile
 
 LIBRARIES = ("numpy", "polars", "scipy")
 DAY, WEEK = "day", timedelta(weeks=1)

@@ -23,8 +23,9 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from benchmarks.drift_samples import NUMERIC, evidently, frame
 from benchmarks.peers.environments import NotInstalledError, install
-from include.contract.use_case import DriftConfig
-from include.monitoring.drift import ReferenceProfile, compare, decide
+from include.contract.monitoring import DriftConfig
+from include.monitoring.drift import compare, decide
+from include.monitoring.reference import ReferenceProfile
 from include.settings import Settings
 
 LIBRARIES = ("numpy", "polars", "scipy")

@@ -113,18 +113,19 @@ def sort(folder: Path) -> None:
 
 def profile(folder: Path) -> None:
     from include.files import write_json
-    from include.monitoring.drift import ReferenceProfile
+    from include.monitoring.reference import ReferenceProfile
 
     found = ReferenceProfile.of(pl.scan_parquet(folder / "reference.parquet"))
     write_json(folder / "reference.json", found.to_dict())
 
 
 def compare(folder: Path) -> None:
-    from include.contract.use_case import DriftConfig
+    from include.contract.monitoring import DriftConfig
     from include.files import read_json
     from include.monitoring import drift
+    from include.monitoring.reference import ReferenceProfile
 
-    known = drift.ReferenceProfile.from_dict(read_json(folder / "reference.json"))
+    known = ReferenceProfile.from_dict(read_json(folder / "reference.json"))
     found = drift.compare(known, pl.scan_parquet(folder / "current.parquet"), DriftConfig())
     if found.drifted:
         raise AssertionError(f"a false alarm: {found.drifted}")

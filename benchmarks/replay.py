@@ -23,12 +23,13 @@ from benchmarks import flights
 from benchmarks.drift_false_alarms import tutorial
 from benchmarks.staleness import CONFIDENCE, RESAMPLES, STEPS, Year
 from include.contract.metrics import METRICS
-from include.contract.use_case import RetrainingConfig
+from include.contract.monitoring import RetrainingConfig
 from include.gate.comparison import Comparison, compare_paired
 from include.monitoring import drift, policy, quality
-from include.monitoring.drift import FeatureDrift, ReferenceProfile
+from include.monitoring.drift import FeatureDrift
 from include.monitoring.policy import Evidence, RetrainingDecision
 from include.monitoring.quality import Promise, Quality
+from include.monitoring.reference import ReferenceProfile
 
 FIRST = date(2013, 3, 1)  # day 0
 END = (date(2014, 1, 1) - FIRST).days

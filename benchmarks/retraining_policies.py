@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import flights
 from benchmarks.replay import FIRST, Replay, Story, Watch, follow, paired, product, read
 from benchmarks.staleness import difference
-from include.contract.use_case import RetrainingConfig
+from include.contract.monitoring import RetrainingConfig
 from include.figures import BLUE, GREEN, GREY, ORANGE
 from include.gate.comparison import Comparison
 

@@ -15,8 +15,8 @@ DOC = """Joins predictions to the labels that have come, measures quality and dr
 Runs when predictions are published. Realized quality decides, a drift of the predictions warns early; a drift of
 features explains and asks for a new model only where the use case wants it. By day and slice: quality beside a
 constant, an estimate before the labels come, a test for a changed concept, the name of each shift, the value. The
-numbers are in MLflow (`.monitoring`) and in Parquet; docs/monitoring.md says what each means. Beside it, the features that online predictions used are
-held against those of the offline store.
+numbers are in MLflow (`.monitoring`) and in Parquet; docs/monitoring.md says what each means. Beside it, the features
+that online predictions used are held against those of the offline store.
 """
 
 

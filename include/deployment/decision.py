@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from include.contract.use_case import PromotionConfig
+from include.contract.serving import PromotionConfig
 from include.deployment.evidence import Evidence
 from include.deployment.losses import Quality
 from include.records import Record

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from include import alerts
 from include.contract.loading import Folder
-from include.contract.use_case import PromotionConfig
+from include.contract.serving import PromotionConfig
 from include.deployment import evidence, ledger, observation, rollout
 from include.deployment.change import TAKEN_BACK, was_kept
 from include.deployment.decision import GoOn, may_go_on

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from include.contract.use_case import RetrainingConfig
+from include.contract.monitoring import RetrainingConfig
 from include.monitoring.drift import FeatureDrift
 from include.monitoring.quality import Quality
 

@@ -23,7 +23,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from include.contract.use_case import ConceptConfig, Task
+from include.contract.monitoring import ConceptConfig
+from include.contract.use_case import Task
 from include.features.compute import LABEL
 from include.gate.slices import by_value
 from include.records import Record

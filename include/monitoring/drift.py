@@ -8,15 +8,14 @@ independent draws that they are worth (``dependence``).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from include.contract.use_case import DriftConfig
+from include.contract.monitoring import DriftConfig
 from include.monitoring import distance, wording
-from include.monitoring.dependence import Blocks, unsure
+from include.monitoring.dependence import unsure
 from include.monitoring.distance import Draws
 from include.monitoring.distributions import (
     CategoricalProfile,
@@ -26,62 +25,13 @@ from include.monitoring.distributions import (
     Profile,
     WrongTypeError,
     categorical_histogram,
-    kind_of,
     numeric_histogram,
     profile_of,
 )
+from include.monitoring.reference import EmptyWindowError, ReferenceProfile, blocks_of, height, series_of
 from include.records import Record
 
 NAMED = 20  # categories that a result lists
-
-
-class EmptyWindowError(ValueError):
-    """There is nothing to compare."""
-
-
-@dataclass(frozen=True)
-class ReferenceProfile(Record):
-    """The distribution of every feature, of the prediction and of the label in the rows behind a model version."""
-
-    rows: int
-    features: Mapping[str, Profile]
-    prediction_name: str | None = None
-    prediction: Profile | None = None
-    label: Profile | None = None
-
-    @classmethod
-    def of(
-        cls,
-        frame: pl.DataFrame | pl.LazyFrame,
-        *,
-        prediction: str | None = None,
-        label: str | None = None,
-        categorical: Collection[str] = (),
-        blocks: str | None = None,
-    ) -> ReferenceProfile:
-        """Profile every column of the reference rows, one after the other: of a lazy frame no more is in memory.
-
-        Strings and booleans are categorical, numbers numeric unless named in ``categorical``. ``blocks`` names the
-        column, itself no feature, of the blocks (days) whose rows hang together; it must sort by time. Raises
-        ``EmptyWindowError`` for no rows, ``WrongTypeError`` for other types, ``ValueError`` for a name that is no
-        column and for a row without block.
-        """
-        lazy = frame.lazy()
-        names = lazy.collect_schema().names()
-        if (rows := _height(lazy)) == 0:
-            raise EmptyWindowError("the reference has no rows: a profile needs the data that the model was trained on")
-        if unknown := {*categorical, *filter(None, (prediction, label, blocks))} - {*names}:
-            raise ValueError(f"not among the reference's columns: {', '.join(sorted(unknown))}")
-        within = _blocks(lazy, blocks)
-
-        def profile(name: str) -> Profile:
-            column = _column(lazy, name)
-            return profile_of(column, "categorical" if name in categorical else kind_of(column), blocks=within)
-
-        profiles = {name: profile(name) for name in names if name != blocks}
-        predicted = profiles.pop(prediction) if prediction else None
-        labelled = profiles.pop(label) if label else None
-        return cls(rows, profiles, prediction, predicted, labelled)
 
 
 @dataclass(frozen=True)
@@ -148,9 +98,9 @@ def compare(
     Raises ``EmptyWindowError`` where the current data has no rows, ``ValueError`` where it lacks the blocks.
     """
     lazy = current.lazy()
-    if (rows := _height(lazy)) == 0:
+    if (rows := height(lazy)) == 0:
         raise EmptyWindowError("the current data has no rows: drift cannot be computed")
-    within = _blocks(lazy, blocks)
+    within = blocks_of(lazy, blocks)
     size = within.size if within else None
     measured = [_measure(name, reference, lazy, size) for name, reference in profile.features.items()]
     prediction = None
@@ -179,26 +129,10 @@ def compare_labels(
         raise ValueError(f"the reference keeps no labels: make it with ReferenceProfile.of(..., label={name!r})")
     if labels.height == 0:
         raise EmptyWindowError("no labels have come: their drift cannot be computed")
-    within = _blocks(labels.lazy(), blocks)
+    within = blocks_of(labels.lazy(), blocks)
     own = _measure(name, profile.label, labels.lazy(), within.size if within else None)
     (found,) = decide([own], config.alpha, config.label_effect)
     return found
-
-
-def _height(frame: pl.LazyFrame) -> int:
-    return int(frame.select(pl.len()).collect().item())
-
-
-def _column(frame: pl.LazyFrame, name: str) -> pl.Series:
-    return frame.select(pl.col(name)).collect().to_series()
-
-
-def _blocks(frame: pl.LazyFrame, name: str | None) -> Blocks | None:
-    if name is None:
-        return None
-    if name not in frame.collect_schema().names():
-        raise ValueError(f"block column {name!r} is missing from the data")
-    return Blocks.of(_column(frame, name))
 
 
 def _measure(name: str, reference: Profile, frame: pl.LazyFrame, size: float | None) -> FeatureDrift:
@@ -207,7 +141,7 @@ def _measure(name: str, reference: Profile, frame: pl.LazyFrame, size: float | N
     if name not in frame.collect_schema().names():
         return replace(empty, reasons=("could not be computed: the column is missing from the current data",))
     try:
-        current = profile_of(_column(frame, name), reference.kind, keep=None)
+        current = profile_of(series_of(frame, name), reference.kind, keep=None)
     except (WrongTypeError, pl.exceptions.PolarsError) as error:
         return replace(empty, reasons=(f"could not be computed: {error}",))
     base = replace(

@@ -16,11 +16,12 @@ from include.monitoring.concept import Change, DayLoss
 from include.monitoring.daily import Day
 from include.monitoring.diagnosis import Shift
 from include.monitoring.distributions import NumericProfile, WrongTypeError
-from include.monitoring.drift import DriftReport, EmptyWindowError, FeatureDrift, ReferenceProfile
+from include.monitoring.drift import DriftReport, FeatureDrift
 from include.monitoring.estimate import Estimates
 from include.monitoring.multivariate import Separation
 from include.monitoring.numbers import stream
 from include.monitoring.outliers import OutlierReport
+from include.monitoring.reference import EmptyWindowError, ReferenceProfile
 from include.monitoring.service import Service
 from include.monitoring.sliced import SliceQuality
 from include.monitoring.value import Value

@@ -22,11 +22,12 @@ from include.history.log import Decision
 from include.ingestion import versions
 from include.ingestion.batch import RECORD
 from include.monitoring import alarms, drift, numbers, policy, quality, service
-from include.monitoring.drift import DriftReport, ReferenceProfile
+from include.monitoring.drift import DriftReport
 from include.monitoring.findings import Seen, find
 from include.monitoring.observation import Observation, keep, log_run
 from include.monitoring.policy import RetrainingDecision
 from include.monitoring.quality import Promise, Quality
+from include.monitoring.reference import ReferenceProfile
 from include.monitoring.service import Service
 from include.registry import models
 from include.registry.runs import TEST_FILE, logged_file

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from include.contract.use_case import DriftConfig
+from include.contract.monitoring import DriftConfig
 from include.monitoring.distributions import kind_of
-from include.monitoring.drift import EmptyWindowError
+from include.monitoring.reference import EmptyWindowError
 from include.monitoring.wording import rounded
 from include.records import Record
 

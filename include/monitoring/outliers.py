@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from include.contract.use_case import DriftConfig
+from include.contract.monitoring import DriftConfig
 from include.monitoring import distance, wording
 from include.monitoring.dependence import Blocks, unsure
 from include.monitoring.distance import Draws
 from include.monitoring.distributions import CategoricalProfile, NumericProfile, Profile, profile_of
-from include.monitoring.drift import EmptyWindowError, ReferenceProfile
 from include.monitoring.multivariate import Vector, encoded
+from include.monitoring.reference import EmptyWindowError, ReferenceProfile
 from include.records import Record
 
 ROWS = "rows as a whole"

@@ -24,7 +24,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
-from include.contract.use_case import BUDGET_PERIOD, RetrainingConfig
+from include.contract.monitoring import BUDGET_PERIOD, RetrainingConfig
 from include.monitoring.causes import AT_ONCE, Cause, days, findings, newest_training
 from include.monitoring.drift import FeatureDrift
 from include.monitoring.quality import Quality

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from include.contract.metrics import METRICS, Metric, evaluate
-from include.contract.use_case import QualityConfig
+from include.contract.monitoring import QualityConfig
 from include.records import Record
 from include.resampling import (
     Sample,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from include.contract.use_case import Task, ValueConfig
+from include.contract.monitoring import ValueConfig
+from include.contract.use_case import Task
 from include.features.compute import LABEL
 from include.records import Record
 from include.resampling import Sample, Vector, bounds, draw, weighted_mean

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from include import alerts
 from include.alerts import Alert
-from include.contract.use_case import AlertChannel
+from include.contract.alerts import AlertChannel
 from include.files import locked, read_json, write_json
 from include.settings import get_settings
 

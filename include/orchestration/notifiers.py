@@ -9,8 +9,8 @@ from typing import Any
 
 from airflow.sdk import BaseNotifier, Context
 
+from include.contract.alerts import AlertChannel
 from include.contract.loading import Folder
-from include.contract.use_case import AlertChannel
 from include.notifications import message, outbox, overdue
 from include.notifications.message import Message
 from include.settings import get_settings

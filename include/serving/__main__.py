@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     import uvicorn
 
     from include.serving.app import create_app
+    from include.serving.protocol import LimitedHead
 
     try:
         app = create_app(settings, {name: found[name] for name in wanted}, alias=options.alias)
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         host=options.host,
         port=options.port,
         loop="uvloop",
-        http="httptools",
+        http=LimitedHead,
         workers=1,
         access_log=False,
         log_level="info",

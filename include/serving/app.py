@@ -59,9 +59,7 @@ def create_app(
     explanations, admission = Explanations(), Admission(settings.requests_in_progress, settings.requests_waiting)
     shadows = ShadowQueue(lambda use_case, time, lines: logs[use_case].append(time, lines))
     metrics = Metrics(follower, shadows, logs)
-    services = {
-        name: Service(follower, name, log, explanations, shadows, settle=_settle) for name, log in logs.items()
-    }
+    services = {name: Service(follower, name, log, explanations, shadows, settle=_settle) for name, log in logs.items()}
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

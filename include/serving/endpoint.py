@@ -2,7 +2,7 @@
 
 It is plain ASGI: what a framework adds to a request costs several times what the prediction does. What takes
 microseconds is done on the event loop; what may block it is done in threads: scikit-learn's own estimators,
-explanations, many rows, and an online store behind a network.
+explanations, many rows, large bodies, and an online store behind a network.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from include.serving.service import PATIENCE, Asked, Service
 log = logging.getLogger(__name__)
 
 INLINE_ROWS = 100  # more would hold up other requests for milliseconds
+INLINE_BYTES = 2**18  # more may take a second, where it must be said what is wrong with them
 JSON = b"application/json"
 UNKNOWN = "unknown"  # the name in metrics of every use case that is none: labels must stay few
 
@@ -87,7 +88,10 @@ class PredictEndpoint:
         if not _is_json(scope["headers"]):
             raise Problem(415, "Unsupported media type", f"the body must be JSON, with Content-Type: {JSON.decode()}")
         body = await read_body(scope["headers"], receive, self._limits.body, self._limits.seconds)
-        asked = service.read(body, start)
+        if len(body) <= INLINE_BYTES:
+            asked = service.read(body, start)
+        else:
+            asked = await self._admission.in_thread(partial(service.read, body, start), self._limits.seconds)
         count, client = len(asked), scope.get("state", {}).get("client")
         inline = count <= INLINE_ROWS
         if asked.request.rows is not None or (inline and not self._limits.remote):

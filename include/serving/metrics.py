@@ -114,7 +114,7 @@ class _Served(Collector):
             labels=("use_case", "view"),
         )
         generation = GaugeMetricFamily(
-            "evergreen_served_generation", "What is served, by the number of what is in production.", labels=("use_case",)
+            "evergreen_served_generation", "The number of the generation that is served.", labels=("use_case",)
         )
         yield CounterMetricFamily(
             "evergreen_shadows_dropped", "Requests that a shadow did not predict, or not log.", self._shadows.dropped

@@ -18,7 +18,8 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from include.contract.use_case import ServingConfig, UseCase
+from include.contract.serving import ServingConfig
+from include.contract.use_case import UseCase
 from include.registry.model_input import Feature
 from include.serving import routing
 from include.serving.breaker import Breaker

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.contract.loading import FILE, Folder
-from include.contract.use_case import Scalar
+from include.contract.training import Scalar
 from include.ingestion import versions
 from include.ingestion.batch import RECORD
 from include.ingestion.git import run

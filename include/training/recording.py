@@ -15,8 +15,8 @@ from include.contract.metrics import METRICS
 from include.contract.use_case import UseCase
 from include.features.compute import LABEL
 from include.files import write_json
-from include.monitoring.drift import ReferenceProfile
 from include.monitoring.quality import Promise
+from include.monitoring.reference import ReferenceProfile
 from include.registry.runs import TEST_FILE
 from include.training import card, curves
 from include.training.assessment import Assessment

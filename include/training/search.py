@@ -22,7 +22,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from include.contract.metrics import METRICS
-from include.contract.use_case import SearchConfig, UseCase
+from include.contract.training import SearchConfig
+from include.contract.use_case import UseCase
 from include.registry.artifacts import predict
 from include.training.fitting import Build, Examples, FitError, fit_unchecked
 from include.training.folds import Fold

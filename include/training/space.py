@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from include.contract.use_case import Choices, Range
+from include.contract.training import Choices, Range
 
 if TYPE_CHECKING:
     import optuna

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
-from include.contract.use_case import PromotionConfig
+from include.contract.serving import PromotionConfig
 from include.deployment.decision import may_go_on
 from include.deployment.evidence import Evidence, Latency
 from include.deployment.generation import Generation, Mode

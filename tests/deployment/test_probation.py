@@ -10,7 +10,7 @@ import pytest
 
 from include import alerts
 from include.contract.loading import Folder
-from include.contract.use_case import PromotionConfig
+from include.contract.serving import PromotionConfig
 from include.deployment import losses, probation, rollout, switch
 from include.deployment.probation import Outcome
 from include.files import read_json

@@ -10,9 +10,10 @@ import polars as pl
 
 from include.contract.use_case import UseCase
 from include.features.compute import INSTANT
-from include.monitoring.drift import DriftReport, ReferenceProfile, compare
+from include.monitoring.drift import DriftReport, compare
 from include.monitoring.findings import Findings, Seen, find
 from include.monitoring.numbers import SCHEMA
+from include.monitoring.reference import ReferenceProfile
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 FEATURES = ("x", "hour", "carrier")

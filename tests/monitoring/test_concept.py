@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from include.contract.use_case import ConceptConfig
+from include.contract.monitoring import ConceptConfig
 from include.monitoring.concept import ALL, DayLoss, cusum, detect, limit, surprise, watch
 
 
@@ -58,9 +58,7 @@ def test_a_day_of_few_rows_is_passed_over():
     assert (found.days, found.drifted) == (5, False)
 
 
-@pytest.mark.parametrize(
-    ("gate", "stream", "why"), [(6, 5, "6 days of it, 7 are"), (14, 0, "no day with labels")]
-)
+@pytest.mark.parametrize(("gate", "stream", "why"), [(6, 5, "6 days of it, 7 are"), (14, 0, "no day with labels")])
 def test_what_cannot_be_told_is_not_computed_and_no_drift(gate, stream, why):
     found = detect("x", days(range(gate)), days(range(stream)), 730)
     assert (found.computed, found.drifted) == (False, False)

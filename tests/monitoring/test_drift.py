@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.contract.use_case import DriftConfig
+from include.contract.monitoring import DriftConfig
 from include.monitoring.distributions import WrongTypeError
-from include.monitoring.drift import DriftReport, EmptyWindowError, ReferenceProfile, compare, compare_labels
+from include.monitoring.drift import DriftReport, compare, compare_labels
+from include.monitoring.reference import EmptyWindowError, ReferenceProfile
 
 CONFIG = DriftConfig(alpha=0.01, effect=0.08, prediction_effect=0.1)
 

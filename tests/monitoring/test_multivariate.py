@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from include.contract.use_case import DriftConfig
-from include.monitoring.drift import EmptyWindowError, ReferenceProfile, compare
+from include.contract.monitoring import DriftConfig
+from include.monitoring.drift import compare
 from include.monitoring.multivariate import Separation, clustered_auc, separate
+from include.monitoring.reference import EmptyWindowError, ReferenceProfile
 
 CONFIG = DriftConfig()
 

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from include.contract.use_case import DriftConfig
-from include.monitoring.drift import EmptyWindowError, ReferenceProfile
+from include.contract.monitoring import DriftConfig
 from include.monitoring.outliers import OutlierReport, find, whole_rows
+from include.monitoring.reference import EmptyWindowError, ReferenceProfile
 
 CONFIG = DriftConfig()
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from include.contract.use_case import RetrainingConfig
+from include.contract.monitoring import RetrainingConfig
 from include.monitoring.policy import decide
 from tests.monitoring.watched import GOOD, MOVED, NOW, WORSE, evidence, later, verdict
 

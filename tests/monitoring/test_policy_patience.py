@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from include.contract.use_case import RetrainingConfig
+from include.contract.monitoring import RetrainingConfig
 from include.monitoring.policy import RetrainingDecision, decide
 from tests.monitoring.watched import GOOD, MOVED, NOW, evidence, later, verdict, worse
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.contract.use_case import BUDGET_PERIOD, RetrainingConfig
+from include.contract.monitoring import BUDGET_PERIOD, RetrainingConfig
 from include.monitoring.policy import Evidence, RetrainingDecision, decide
 from tests.monitoring.watched import GOOD, MOVED, STILL, WORSE, later
 

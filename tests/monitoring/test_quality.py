@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from include.contract.metrics import METRICS
-from include.contract.use_case import QualityConfig
+from include.contract.monitoring import QualityConfig
 from include.monitoring.quality import Promise, Quality, measure
 
 CONFIG = QualityConfig(metric="mae", tolerance=0.1, confidence=0.9, minimum_rows=100)

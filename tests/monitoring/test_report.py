@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from include.contract.use_case import DriftConfig, QualityConfig
+from include.contract.monitoring import DriftConfig, QualityConfig
 from include.monitoring.charts import HistoryPoint, histogram, label, ticks, timeline, volume
 from include.monitoring.distributions import NumericProfile, numeric_histogram
-from include.monitoring.drift import ReferenceProfile, compare
+from include.monitoring.drift import compare
 from include.monitoring.policy import RetrainingDecision
 from include.monitoring.quality import Promise, measure
+from include.monitoring.reference import ReferenceProfile
 from include.monitoring.report import ReportData, chance, percent, render
 from tests.monitoring.planted import config, look, rows
 

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from include.contract.use_case import DriftConfig
-from include.monitoring.drift import ReferenceProfile, compare
+from include.contract.monitoring import DriftConfig
+from include.monitoring.drift import compare
+from include.monitoring.reference import ReferenceProfile
 from include.monitoring.seasonality import rows_of_season, season, told_apart
 
 CONFIG = DriftConfig()

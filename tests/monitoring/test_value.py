@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from include.contract.use_case import MonitoringConfig, ValueConfig
+from include.contract.monitoring import MonitoringConfig, ValueConfig
 from include.monitoring.value import measure
 from tests.monitoring.planted import config, rows
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from include import alerts
 from include.alerts import Alert
-from include.contract.use_case import AlertChannel
+from include.contract.alerts import AlertChannel
 from include.notifications import outbox
 
 MAIL = AlertChannel(via="email", to=("a@example.com",))

@@ -16,8 +16,8 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from include import alerts
+from include.contract.alerts import AlertChannel
 from include.contract.loading import Folder
-from include.contract.use_case import AlertChannel
 from include.orchestration import notifiers
 
 NAME = "station_temperature"

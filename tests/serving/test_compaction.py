@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.contract.loading import read_config
-from include.contract.use_case import PredictionLogConfig, UseCase
+from include.contract.serving import PredictionLogConfig
+from include.contract.use_case import UseCase
 from include.files import remove_older
 from include.serving import compaction
 from include.serving import segments as files

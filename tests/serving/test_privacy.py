@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from include.contract.loading import UseCaseError, read_config
-from include.contract.use_case import PredictionLogConfig, UseCase
+from include.contract.serving import PredictionLogConfig
+from include.contract.use_case import UseCase
 from include.features import catalogue
 from include.features.as_of import OfflineFeatures
 from include.monitoring.parity import compare

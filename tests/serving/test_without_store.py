@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from include.contract.use_case import ServingConfig
+from include.contract.serving import ServingConfig
 from include.registry import models
 from include.serving.breaker import FAILURES
 from include.serving.prediction_log import online_lines
