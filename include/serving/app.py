@@ -59,7 +59,10 @@ def create_app(
     explanations, admission = Explanations(), Admission(settings.requests_in_progress, settings.requests_waiting)
     shadows = ShadowQueue(lambda use_case, time, lines: logs[use_case].append(time, lines))
     metrics = Metrics(follower, shadows, logs)
-    services = {name: Service(follower, name, log, explanations, shadows, settle=_settle) for name, log in logs.items()}
+    # What was loaded stays for long: no collection of garbage during a request has to look through it.
+    services = {
+        name: Service(follower, name, log, explanations, shadows, settle=gc.freeze) for name, log in logs.items()
+    }
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -92,16 +95,6 @@ def create_app(
     tokens = CurrentTokens(settings.tokens, Limit.of(settings.request_rate, settings.request_burst))
     app.add_middleware(Access, tokens=tokens, limiter=Limiter(), settings=settings)
     return app
-
-
-def _settle() -> None:
-    """What was loaded stays for long: no collection of garbage during a request has to look through it.
-
-    What an earlier model has left behind is let go first: what is frozen is never collected.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
 
 
 def _describe_predictions(app: FastAPI) -> None:
