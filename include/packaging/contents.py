@@ -18,12 +18,11 @@ from scipy.special import expit
 
 from include.packaging.runtime.columns import Code
 from include.packaging.runtime.links import Exponential, Isotonic, Logistic
-from include.packaging.runtime.model import ARRAYS, CARD, FORMAT, GOLDEN, MANIFEST, MODEL, digest_of
+from include.packaging.runtime.model import ARRAYS, CARD, FORMAT, GOLDEN, MANIFEST, MODEL, Constant, Linear, digest_of
 from include.registry.predictor import Predictor
 from include.serving.compiled.calibration import Sigmoid
 from include.serving.compiled.columns import Program, Reader
 from include.serving.compiled.compile import Compiled, Part
-from include.serving.compiled.estimators import Constant, Linear
 from include.serving.compiled.kernels import Code as Compiling
 from include.serving.compiled.trees import Trees
 

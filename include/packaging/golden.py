@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from include.packaging.runtime.inputs import fits
 from include.registry.model_input import Feature
 from include.registry.predictor import Predictor
 from include.serving.compiled.compile import Compiled
 from include.serving.compiled.verification import Row, made
-from include.serving.validation import fits
 
 EACH = 8  # rows of each thing that is tried
 

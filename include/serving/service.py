@@ -20,6 +20,7 @@ from msgspec import Struct, structs
 
 from include.contract.serving import ServingConfig
 from include.contract.use_case import UseCase
+from include.packaging.runtime.inputs import fits
 from include.registry.model_input import Feature
 from include.serving import routing
 from include.serving.breaker import Breaker
@@ -32,7 +33,7 @@ from include.serving.prediction import Rows, answer, keep, lines_of, predict
 from include.serving.prediction_log import PredictionLog
 from include.serving.problems import Problem
 from include.serving.shadow import ShadowQueue
-from include.serving.validation import EXPECTED, fits
+from include.serving.validation import EXPECTED
 
 log = logging.getLogger(__name__)
 

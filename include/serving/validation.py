@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from include.packaging.runtime.inputs import fits
 from include.registry.model_input import Feature, Kind
 from include.serving.problems import Problem
 
@@ -83,22 +84,6 @@ def _names(where: str, row: Mapping[str, Any], known: Mapping[str, Any], needed:
     return missing + [
         (f"{where}.{name}", f"unknown {what}; expected {', '.join(known)}") for name in row if name not in known
     ]
-
-
-def fits(value: Any, kind: Kind) -> bool:
-    """Whether a model takes the value as a feature of this kind."""
-    if value is None:
-        return True
-    if kind == "boolean":
-        return isinstance(value, bool)
-    if kind == "categorical":
-        return isinstance(value, str)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(float(value))
-    except OverflowError:
-        return False
 
 
 def _shown(value: Any) -> str:

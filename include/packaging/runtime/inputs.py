@@ -111,7 +111,7 @@ def _column(feature: Feature, values: Sequence[Any] | NDArray[Any], errors: Erro
             _report(feature, values, np.flatnonzero(np.isinf(numbers)), errors)
             return numbers
     plain = [_plain(value) for value in values]
-    _report(feature, plain, [row for row, value in enumerate(plain) if not _fits(value, feature.kind)], errors)
+    _report(feature, plain, [row for row, value in enumerate(plain) if not fits(value, feature.kind)], errors)
     if errors:
         return []
     if feature.kind == "categorical":
@@ -133,7 +133,8 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _fits(value: Any, kind: Kind) -> bool:
+def fits(value: Any, kind: Kind) -> bool:
+    """Whether a model takes the value as a feature of this kind."""
     if value is None:
         return True
     if kind == "boolean":

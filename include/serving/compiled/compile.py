@@ -15,10 +15,11 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from include.contract.use_case import Task
+from include.packaging.runtime.model import Constant, Linear
 from include.registry.model_input import Feature
 from include.serving.compiled.calibration import calibrator
 from include.serving.compiled.columns import Column, Encoded, Matrix, NotCompilable, Program, TextColumn, Vector
-from include.serving.compiled.estimators import Constant, Inverse, Linear, scored
+from include.serving.compiled.estimators import Inverse, scored
 from include.serving.compiled.kernels import Code
 from include.serving.compiled.preprocessing import transformed
 from include.serving.compiled.reading import Packer, Value, packer, read_columns, read_rows

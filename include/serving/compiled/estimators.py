@@ -23,29 +23,13 @@ from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRe
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 from sklearn.utils import get_tags
 
-from include.serving.compiled.columns import Column, Encoded, Matrix, NotCompilable, Op, Vector
+from include.packaging.runtime.model import Constant, Linear
+from include.serving.compiled.columns import Column, Encoded, NotCompilable, Op
 from include.serving.compiled.encoders import encoded
 from include.serving.compiled.kernels import Code
 from include.serving.compiled.trees import Trees
 
 Inverse = Callable[[Any], Any]  # of a vector, or of one number
-
-
-@dataclass(frozen=True)
-class Linear:
-    weights: Vector
-    intercept: float
-
-    def __call__(self, matrix: Matrix) -> Vector:
-        return np.asarray(matrix @ self.weights + self.intercept)
-
-
-@dataclass(frozen=True)
-class Constant:
-    value: float
-
-    def __call__(self, matrix: Matrix) -> Vector:
-        return np.full(len(matrix), self.value)
 
 
 @dataclass(frozen=True)
