@@ -139,6 +139,7 @@ def lock() -> None:
         ("requirements.in", LOCKS[0], ()),
         ("requirements-dev.in", LOCKS[1], ()),
         ("requirements-serving.in", REPOSITORY / "requirements-serving.txt", ("--excludes", SERVING_EXCLUDED)),
+        ("requirements-team.in", REPOSITORY / "requirements-team.txt", ()),
     ):
         print(f"lock: {source} -> {target.name}", flush=True)
         options = ("--quiet", "--universal", "--python-version", "3.11", "--custom-compile-command", "make lock", *more)
