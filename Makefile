@@ -1,6 +1,6 @@
 # The only commands to remember. Each may be run again at any time; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo status logs profile history plan package image test test-containers lint bench screenshots lock clean
+.PHONY: help setup setup-dev up down demo team-up team-demo team-status team-logs team-backup team-restore team-down status logs profile history plan package image test test-containers lint bench screenshots lock clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python; do if "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo "$$p"; break; fi; done)
@@ -41,6 +41,27 @@ down:  ## end the system; data stays
 demo: setup  ## the tour: a use case from raw data to a served, watched and replaced model
 	@$(VENV) -m include.local up
 	@$(VENV) -m include.demo
+
+team-up:  ## the system for a team, in containers: secrets, build, migrate, start, wait (needs Docker)
+	@$(NO_PYTHON)"$(PYTHON)" -m include.team up
+
+team-demo:  ## the tour, in the team's system
+	@$(NO_PYTHON)"$(PYTHON)" -m include.team demo
+
+team-status:  ## the team's containers and how they are
+	@$(NO_PYTHON)"$(PYTHON)" -m include.team status
+
+team-logs:  ## the last lines of every container
+	@$(NO_PYTHON)"$(PYTHON)" -m include.team logs
+
+team-backup:  ## write a backup of the team's system: TO=folder, else backups/<time>
+	@$(NO_PYTHON)"$(PYTHON)" -m include.team backup $(if $(TO),'$(TO)')
+
+team-restore:  ## bring a backup into an installation without data: FROM=folder
+	@$(NO_PYTHON)"$(PYTHON)" -m include.team restore $(if $(FROM),'$(FROM)')
+
+team-down:  ## end the team's system; data stays
+	@$(NO_PYTHON)"$(PYTHON)" -m include.team down
 
 status: setup  ## what runs, where, and how it is
 	@$(VENV) -m include.local status

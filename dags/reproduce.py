@@ -7,7 +7,7 @@ from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.contract.loading import Folder, discover_use_cases
-from include.orchestration.stage import TRAINING_POOL, stage_dag
+from include.orchestration.stage import TRAINING_POOL, TRAINING_QUEUE, stage_dag
 
 DOC = """Makes a version again from its recorded commit, data revision, parameters and seeds, and compares the two.
 
@@ -28,7 +28,7 @@ def params() -> dict[str, Param]:
 def build(use_case: Folder) -> None:
     with stage_dag(use_case, "reproduce", doc=DOC, params=params()):
 
-        @task(pool=TRAINING_POOL, execution_timeout=timedelta(hours=6))
+        @task(pool=TRAINING_POOL, queue=TRAINING_QUEUE, execution_timeout=timedelta(hours=6))
         def reproduce(params: dict[str, Any]) -> dict[str, Any]:
             from include.training import reproduce
 

@@ -8,7 +8,7 @@ from airflow.sdk import CronTriggerTimetable, Param, task
 from include.contract.loading import Folder, discover_use_cases
 from include.orchestration import assets
 from include.orchestration.links import MlflowRunLink, VersionLink
-from include.orchestration.stage import TRAINING_POOL, stage_dag
+from include.orchestration.stage import TRAINING_POOL, TRAINING_QUEUE, stage_dag
 
 DOC = """Fits a model on labelled history, evaluates it on later time, logs it to MLflow and registers a candidate.
 
@@ -59,7 +59,7 @@ def build(use_case: Folder) -> None:
 
             return train.prepare(use_case, params["until"], params["window"]).to_dict()
 
-        @task(pool=TRAINING_POOL, execution_timeout=timedelta(hours=6))
+        @task(pool=TRAINING_POOL, queue=TRAINING_QUEUE, execution_timeout=timedelta(hours=6))
         def fit(prepared: dict[str, Any], params: dict[str, Any], run_id: str) -> str:
             from include.training import train
             from include.training.training_set import TrainingSet

@@ -102,7 +102,7 @@ def lines_backwards(path: Path, block: int = 65536) -> Iterator[bytes]:
 def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Keep other processes and threads that ask for it from a file, by a lock beside it; readers may share it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as stream:
+    with path.with_name(f".{path.name}.lock").open("a+") as stream:
         fcntl.flock(stream, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 

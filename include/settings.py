@@ -21,6 +21,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="EVERGREEN_", frozen=True, extra="ignore")
 
     home: Path = Field(default=REPOSITORY / "var", description="Everything that a run writes is below it.")
+    data_remote: str = Field(
+        default="",
+        pattern=r"^([a-z][a-z0-9]*://[^\s\"]+)?$",
+        description="DVC's remote for the raw data, a URL such as s3://bucket/prefix; empty: a folder of the home.",
+    )
     use_case_paths: str = Field(
         default=str(REPOSITORY / "include" / "use_cases"),
         description=f"Folders that hold use-case folders, separated by {os.pathsep!r}.",
@@ -38,8 +43,23 @@ class Settings(BaseSettings):
     redis: str = Field(
         default="", description="Address of the Redis that holds online features, redis://host:port/0; empty: SQLite."
     )
+    feature_registry: str = Field(
+        default="",
+        repr=False,
+        description="SQLAlchemy address of the PostgreSQL database with the feature definitions; empty: SQLite.",
+    )
+    spark: str = Field(
+        default="", description="Address of the Spark cluster, spark://host:7077, for use cases that ask for it."
+    )
     mlflow_tracking_uri: str = Field(default="", description="Empty: the local MLflow server.")
+    mlflow_public_url: str = Field(default="", description="MLflow's address as people reach it; empty: the same.")
+    airflow_address: str = Field(
+        default="", description="Of an Airflow that is not started here; empty: the local one."
+    )
+    airflow_user: str = Field(default="", description="Who signs in there.")
+    airflow_password: str = Field(default="", repr=False, description="With what.")
     public_url: str = Field(default="", description="Airflow's address as people reach it; empty: the local one.")
+    code_revision: str = Field(default="", description="The commit that runs, where the code is no checkout: an image.")
     runbooks: str = Field(
         default="docs/alerts.md", description="Where people find what to do about an alert: a page with its sections."
     )
@@ -47,6 +67,9 @@ class Settings(BaseSettings):
     # access to the online service, and its limits
     authentication: bool = Field(
         default=False, description="Does the online service ask for a token? On by default in the team profile."
+    )
+    serving_token: str = Field(
+        default="", repr=False, description="With authentication: the token with which tasks and pages ask replicas."
     )
     docs_open: bool = Field(default=False, description="With authentication: is the API's documentation open?")
     metrics_open: bool = Field(default=False, description="With authentication: is /metrics open?")
@@ -74,8 +97,18 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri or f"http://{self.host}:{self.mlflow_port}"
 
     @property
+    def mlflow_pages(self) -> str:
+        """Where people find MLflow."""
+        return self.mlflow_public_url.rstrip("/") or self.mlflow_uri
+
+    @property
     def airflow_url(self) -> str:
-        return f"http://{self.host}:{self.airflow_port}"
+        return self.airflow_address.rstrip("/") or f"http://{self.host}:{self.airflow_port}"
+
+    @property
+    def serving_headers(self) -> dict[str, str]:
+        """What the system's own requests to a replica carry."""
+        return {"Authorization": f"Bearer {self.serving_token}"} if self.serving_token else {}
 
     @property
     def pages_url(self) -> str:
@@ -100,6 +133,11 @@ class Settings(BaseSettings):
     @property
     def dvc_remote(self) -> Path:
         return self.home / "data" / "remote"
+
+    @property
+    def dvc_remote_url(self) -> str:
+        """Where DVC keeps the contents of the data repository."""
+        return self.data_remote.rstrip("/") or str(self.dvc_remote)
 
     @property
     def dvc_cache(self) -> Path:

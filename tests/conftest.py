@@ -13,6 +13,8 @@ import pytest
 
 from include.contract.loading import Folder, load_use_case
 from include.settings import get_settings
+from tests import postgres
+from tests.postgres import Postgres, postgres_server
 from tests.redis_server import INSTALLED, MISSING, redis_server
 
 USE_CASES = Path(__file__).parent / "use_cases"
@@ -58,6 +60,15 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip(MISSING)
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgres]:
+    """A PostgreSQL server for the session. Who stops it starts it again; each test creates databases of its own."""
+    if not postgres.INSTALLED:
+        pytest.skip(postgres.MISSING)
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from include.demo.summary import as_json, closing, columns, expectations, week_h
 from include.files import write_json
 from include.ingestion import ingest, versions
 from include.local.airflow_client import AirflowClient, AirflowError
+from include.local.credentials import login
 from include.local.running import join_running_system
 from include.settings import get_settings
 
@@ -135,17 +136,17 @@ def _walk_back(tour: Tour, scenario: Scenario) -> None:
 
 
 def _where_to_look(use_case: Folder) -> None:
-    from include.local.credentials import USER, load_credentials
-
     settings = get_settings()
+    user, password = login(settings)
+    who = f"user {user}, password {password}" if not settings.airflow_address else f"user {user}"
     reports = sorted((settings.monitoring / use_case.config.name).glob("*.html"))
     lines = {
-        "Airflow": f"{settings.airflow_url}  (user {USER}, password {load_credentials(settings).admin_password})",
-        "MLflow": settings.mlflow_uri,
+        "Airflow": f"{settings.public_url or settings.airflow_url}  ({who})",
+        "MLflow": settings.mlflow_pages,
         "Prediction API": f"{settings.replicas[0]}/docs",
         "Last report": str(reports[-1]) if reports else "none",
     }
-    print("\nEverything is still up; `make down` ends it.")
+    print(f"\nEverything is still up; `{'make team-down' if settings.airflow_address else 'make down'}` ends it.")
     for name, where in lines.items():
         print(f"  {name:<15} {where}")
 

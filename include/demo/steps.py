@@ -63,7 +63,9 @@ class Tour:
     def __init__(self, use_case: Folder, airflow: AirflowClient, settings: Settings) -> None:
         self.use_case, self.airflow, self.settings = use_case, airflow, settings
         self.name = use_case.config.name
-        self.serving = httpx.Client(base_url=settings.replicas[0], timeout=30, trust_env=False)
+        self.serving = httpx.Client(
+            base_url=settings.replicas[0], headers=settings.serving_headers, timeout=30, trust_env=False
+        )
         self.journal = Journal()
 
     @contextmanager

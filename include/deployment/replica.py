@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx
 
 from include.deployment.generation import Generation
+from include.settings import get_settings
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Served:
 def served(address: str, use_case: str) -> Served:
     """What a serving process answers with; it is asked once, for at most 5 s."""
     try:
-        answer = httpx.get(f"{address}/v1/{use_case}", timeout=5, trust_env=False)
+        headers = get_settings().serving_headers
+        answer = httpx.get(f"{address}/v1/{use_case}", headers=headers, timeout=5, trust_env=False)
     except httpx.TransportError as error:
         return Served(None, None, None, f"no answer ({error})")
     if answer.status_code != httpx.codes.OK:

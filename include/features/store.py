@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.contract.loading import Folder, load_use_cases
-from include.features import catalogue, in_use, ownership
+from include.features import catalogue, in_use, ownership, repository
 from include.features.catalogue import Catalogue, DefinitionError
 from include.features.describe import HASH_TAG, USE_CASE_TAG, category, describe, is_view
 from include.features.inference import compare_without_descriptions, leave_out_descriptions
 from include.features.plan import Plan, compare
-from include.settings import REPOSITORY, get_settings
+from include.settings import get_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,19 +24,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FEATURE_REPO = REPOSITORY / "feature_repo"
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
 
 
 def open_store() -> FeatureStore:
-    """The feature store that ``feature_repo`` describes, with Redis or SQLite as its online store."""
+    """The feature store that ``feature_repo`` describes, with the stores that the settings name."""
     from feast import FeatureStore
 
-    settings = get_settings()
-    os.environ |= {"EVERGREEN_FEATURES": str(settings.features), "EVERGREEN_REDIS": settings.redis}
-    file = FEATURE_REPO / ("feature_store.redis.yaml" if settings.redis else "feature_store.yaml")
-    return FeatureStore(repo_path=str(FEATURE_REPO), fs_yaml_file=file)
+    os.environ |= repository.variables(get_settings())
+    return FeatureStore(repo_path=str(repository.FEATURE_REPO))
 
 
 def definition_hash(use_case: Folder) -> str:
@@ -110,7 +107,7 @@ def _settle(use_cases: Iterable[Folder]) -> _Settled:
     there = load_use_cases()
     defined = {use_case.config.name: definitions(use_case) for use_case in use_cases}
     # Where nothing was ever applied there is no folder, and a plan makes none.
-    known = ownership.registered(open_store()) if get_settings().features.is_dir() else []
+    known = ownership.registered(open_store()) if repository.has_registry(get_settings()) else []
     claimed = ownership.claims(defined, known, there)
     ownership.require_own_names(defined, claimed)
     after = {name: describe(name, objects) for name, objects in defined.items()}

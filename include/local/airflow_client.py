@@ -22,7 +22,7 @@ from include.local.airflow_records import (
     read_run,
     read_task,
 )
-from include.local.credentials import USER, load_credentials
+from include.local.credentials import login
 from include.settings import Settings
 
 PAGE = 100  # the largest that Airflow gives
@@ -48,8 +48,9 @@ class AirflowClient:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The client of the local system's user."""
-        return cls(settings.airflow_url, USER, load_credentials(settings).admin_password)
+        """The client of the system's own user."""
+        user, password = login(settings)
+        return cls(settings.airflow_url, user, password)
 
     def __enter__(self) -> Self:
         return self

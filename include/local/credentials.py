@@ -44,6 +44,13 @@ def load_credentials(settings: Settings) -> Credentials:
     return kept
 
 
+def login(settings: Settings) -> tuple[str, str]:
+    """The user and the password with which the system's own commands sign in to Airflow."""
+    if settings.airflow_address:
+        return settings.airflow_user, settings.airflow_password
+    return USER, load_credentials(settings).admin_password
+
+
 def _write_once(file: Path, content: str) -> None:
     """Creates the file whole and private, or leaves it as it is."""
     if file.exists():

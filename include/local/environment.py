@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from include.features import repository
 from include.local.credentials import USER, Credentials, passwords_file
 from include.settings import REPOSITORY, Settings
 
@@ -43,6 +44,7 @@ def environment(settings: Settings, credentials: Credentials) -> dict[str, str]:
     """All variables that the system sets, and nothing of the caller's environment."""
     return {
         **_evergreen(settings),
+        **repository.variables(settings),
         **_airflow(settings, credentials),
         **_libraries(settings),
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "config")]),
@@ -69,7 +71,6 @@ def _evergreen(settings: Settings) -> dict[str, str]:
     return values | {
         "EVERGREEN_HOME": str(settings.home.absolute()),
         "EVERGREEN_USE_CASE_PATHS": os.pathsep.join(str(folder.absolute()) for folder in settings.use_case_folders),
-        "EVERGREEN_FEATURES": str(settings.features.absolute()),  # read by feature_store.yaml
     }
 
 

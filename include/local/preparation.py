@@ -101,13 +101,14 @@ class _Wanted:
 
 
 def _wanted(settings: Settings) -> dict[str, _Wanted]:
+    definitions = f"{_definitions(settings)} {_registry(settings)}"
     return {
         "airflow": _Wanted(
             settings.home / "airflow" / "migrated", f"{version('apache-airflow')} {_digest([POOLS_FILE])}"
         ),
         "mlflow": _Wanted(settings.mlflow / "migrated", version("mlflow")),
         "versions": _Wanted(settings.data_repository.parent / "initialized", version("dvc")),
-        "features": _Wanted(settings.features / "applied", f"{version('feast')} {_definitions(settings)}"),
+        "features": _Wanted(settings.features / "applied", f"{version('feast')} {definitions}"),
     }
 
 
@@ -115,6 +116,11 @@ def _definitions(settings: Settings) -> str:
     """Changes with every file from which feature definitions are made."""
     folders = (REPOSITORY / "feature_repo", *settings.use_case_folders)
     return _digest(file for folder in folders for file in sorted([*folder.rglob("*.py"), *folder.rglob("*.yaml")]))
+
+
+def _registry(settings: Settings) -> str:
+    """Changes with the database that holds the definitions; its address may hold a password."""
+    return hashlib.sha256(settings.feature_registry.encode()).hexdigest()[:12]
 
 
 def _digest(files: Iterable[Path]) -> str:

@@ -38,7 +38,12 @@ def running_settings(settings: Settings) -> Settings:
 
 
 def join_running_system() -> Settings:
-    """Give this process the environment of the running system, and return its settings."""
+    """Give this process the environment of the running system, and return its settings.
+
+    Of a system that was not started here, the process has the environment already.
+    """
+    if get_settings().airflow_address:
+        return get_settings()
     load_env_file()
     settings = running_settings(get_settings())
     os.environ.update(environment(settings, load_credentials(settings)))

@@ -61,7 +61,7 @@ class MlflowRunLink(BaseOperatorLink):  # type: ignore[misc]
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         made = ti_key.xcom_pull(task_ids=operator.task_id)
-        return f"{get_settings().mlflow_uri}/#/{f'runs/{quote(made)}' if made else ''}"
+        return f"{get_settings().mlflow_pages}/#/{f'runs/{quote(made)}' if made else ''}"
 
 
 class VersionLink(BaseOperatorLink):  # type: ignore[misc]

@@ -12,6 +12,7 @@ from include.orchestration import links
 
 TRAINING_POOL = "training"
 REGISTRY_POOL = "registry"
+TRAINING_QUEUE = "training"  # of the workers that fit, where there are several kinds
 # Wrong data, parameters and use cases will not mend themselves; the rest may: files, stores, servers.
 PERMANENT = RetryRule(
     # A name instead of a class is imported at every parse, with all that its module needs.

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from include.settings import get_settings
+
 TIMEOUT = 2.0  # seconds
 
 
@@ -26,7 +28,7 @@ class Replica:
 
 async def ask(addresses: Sequence[str], use_case: str) -> list[Replica]:
     """Each replica once, in their order; one that does not answer holds up no other."""
-    async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as http:
+    async with httpx.AsyncClient(headers=get_settings().serving_headers, timeout=TIMEOUT, trust_env=False) as http:
         return await asyncio.gather(*(_ask(http, address, use_case) for address in addresses))
 
 

@@ -158,6 +158,7 @@ def _bare_environment(home: Path) -> dict[str, str]:
         "EVERGREEN_FEATURES": str(home / "features"),  # read by feature_store.yaml
         "NUMBA_CACHE_DIR": str(get_settings().home / "cache" / "numba"),  # compiled code, of no version
         "EVERGREEN_USE_CASE_PATHS": use_cases,
+        "EVERGREEN_AUTHENTICATION": "false",  # it listens to this process alone, and its home knows no client
         "MLFLOW_TRACKING_URI": models.tracking_uri(),
     }
 

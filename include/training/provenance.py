@@ -17,7 +17,7 @@ from include.ingestion.batch import RECORD
 from include.ingestion.git import run
 from include.records import Record
 from include.registry.artifacts import LIBRARIES
-from include.settings import REPOSITORY
+from include.settings import REPOSITORY, get_settings
 from include.training.training_set import Plan, TrainingSet
 
 LOCK = REPOSITORY / "requirements.txt"
@@ -25,6 +25,7 @@ THREADS = "OMP_NUM_THREADS"
 THREAD_POOLS = (THREADS, "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")  # the order of sums
 COMPUTING = (*LIBRARIES, "feast", "polars", "pyarrow")  # what rows, models and predictions come from
 UNKNOWN = "unknown"  # the commit outside a checkout
+DIRTY = "-dirty"  # behind a commit: files differed from it
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Code(Record):
         return self.commit != UNKNOWN and not self.changes
 
     def __str__(self) -> str:
-        return self.commit if not self.changes else f"{self.commit}-dirty"
+        return f"{self.commit}{DIRTY}" if self.changes else self.commit
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def code_here() -> Code:
     """The commit of the checkout that this process runs from, and what differs from it."""
     commit = _git("rev-parse", "HEAD").decode().strip()
     if not commit:
-        return Code(UNKNOWN, "")
+        built = get_settings().code_revision
+        return Code(built.removesuffix(DIRTY) or UNKNOWN, "as the image was built" if built.endswith(DIRTY) else "")
     untracked = _git("ls-files", "--others", "--exclude-standard", "-z").decode().split("\0")
     changed = _git("diff", "HEAD", "--binary")
     for name in sorted(filter(None, untracked)):

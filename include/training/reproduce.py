@@ -114,6 +114,7 @@ def _rebuild(recorded: Provenance, file: Path, folder: Path, code: Path, use_cas
         **(dict.fromkeys(THREAD_POOLS, threads) if threads else {}),
         "EVERGREEN_HOME": str(home),
         "EVERGREEN_REDIS": "",
+        "EVERGREEN_FEATURE_REGISTRY": "",
         "EVERGREEN_USE_CASE_PATHS": str(use_case.path.parent),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")])),
     }

@@ -49,7 +49,7 @@ async def way(request: Request, use_case: str, version: int) -> HTMLResponse:
     if isinstance(made, BaseException) and not isinstance(made, RegistryError):
         raise made
     registered = None if isinstance(made, BaseException) else made
-    found = lineage.steps(shown.row, registered, serving, settings.mlflow_uri)
+    found = lineage.steps(shown.row, registered, serving, settings.mlflow_pages)
     problem = str(made) if isinstance(made, BaseException) else ""
     return render(request, "lineage", steps=found, registered=registered, problem=problem, case=folder.config)
 

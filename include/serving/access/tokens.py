@@ -23,6 +23,8 @@ from include.files import locked, replacing
 
 PREFIX = "eg"
 MODE = 0o600
+SECRET_LENGTH = 43  # characters of 32 random bytes
+LIMITLESS = {"expires": None, "use_cases": None, "rate": None, "burst": None}
 
 Scope = Literal["predict", "admin"]
 Result = TypeVar("Result")
@@ -128,6 +130,25 @@ class Tokens:
         self._change(lambda tokens: ((*tokens, token), None))
         return text
 
+    def accept(self, text: str, client: str, scopes: Sequence[str], now: datetime) -> None:
+        """Add a token that was made elsewhere; one that is known already stays as it is."""
+        prefix, identity, secret = [*text.split("_", 2), "", ""][:3]
+        if prefix != PREFIX or len(secret) < SECRET_LENGTH:
+            raise TokenError(
+                f"the token of {client}: expected {PREFIX}_<12 hexadecimal digits>_<secret>; make a new one"
+            )
+        token = _valid(
+            {
+                **LIMITLESS,
+                "client": client,
+                "scopes": tuple(scopes),
+                "created": now,
+                "id": identity,
+                "sha256": digest(secret),
+            }
+        )
+        self._change(lambda tokens: (tokens if any(t.id == identity for t in tokens) else (*tokens, token), None))
+
     def revoke(self, identity: str) -> Token:
         """Remove a token at once and return what it was."""
 
@@ -182,8 +203,12 @@ class Tokens:
 
 def _made(fields: dict[str, object]) -> tuple[Token, str]:
     identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    token = _valid({**fields, "id": identity, "sha256": digest(secret)})
+    return token, f"{PREFIX}_{identity}_{secret}"
+
+
+def _valid(fields: dict[str, object]) -> Token:
     try:
-        token = Token.model_validate({**fields, "id": identity, "sha256": digest(secret)})
+        return Token.model_validate(fields)
     except ValidationError as error:
         raise TokenError(_first(error)) from None
-    return token, f"{PREFIX}_{identity}_{secret}"

@@ -1,0 +1,60 @@
+"""``python -m include.team.healthy PART``: the health check of a container; 0 where the part is well.
+
+It is run every few seconds in every container, so it imports as little as can be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import urllib.request
+from datetime import UTC, datetime
+
+TIMEOUT = 8.0
+API = "http://api-server:8080/api/v2/monitor/health"
+OWN = {
+    "api-server": "http://127.0.0.1:8080/api/v2/version",
+    "mlflow": "http://127.0.0.1:5000/health",
+    "scheduler": "http://127.0.0.1:8974/health",
+}
+
+
+def main() -> int:
+    part = sys.argv[1]
+    try:
+        if part == "worker":
+            well = _worker()
+        elif part in OWN:
+            well = _scheduler(_get(OWN[part])) if part == "scheduler" else bool(_get(OWN[part]))
+        else:
+            well = json.loads(_get(API))[part]["status"] == "healthy"
+    except (OSError, LookupError, ValueError) as error:
+        sys.stderr.write(f"{part}: {error}\n")
+        return 1
+    return 0 if well else 1
+
+
+def _get(address: str) -> bytes:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(address, timeout=TIMEOUT) as answer:
+        return bytes(answer.read())
+
+
+def _scheduler(answer: bytes) -> bool:
+    state = json.loads(answer)["scheduler"]
+    age = datetime.now(UTC) - datetime.fromisoformat(state["latest_scheduler_heartbeat"])
+    return bool(state["status"] == "healthy" and age.total_seconds() < 60)
+
+
+def _worker() -> bool:
+    """Whether the worker of this container answers over the broker."""
+    from celery import Celery
+
+    app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
+    return bool(app.control.ping(destination=[f"celery@{socket.gethostname()}"], timeout=TIMEOUT))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
