@@ -6,6 +6,7 @@ not grow with the history and two days never wait for each other.
 
 from __future__ import annotations
 
+import configparser
 import json
 import logging
 import shutil
@@ -35,6 +36,14 @@ def md5_of(pointer: bytes) -> str:
     """The hash of the folder that a pointer file names."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return str(yaml.load(pointer, loader)["outs"][0]["md5"])  # noqa: S506 - both loaders are safe ones
+
+
+def remote_of(config: bytes) -> str:
+    """Where the remote of DVC's configuration file is: a URL or the path of a folder."""
+    parsed = configparser.ConfigParser(interpolation=None)
+    parsed.read_string(config.decode())
+    name = parsed["core"]["remote"].strip("\"'")
+    return parsed[f"'remote \"{name}\"'"]["url"].strip("\"'")
 
 
 def put(config: bytes, folders: Mapping[str, Path]) -> dict[str, bytes]:
@@ -95,7 +104,6 @@ def _cached(md5: str) -> Path:
 @contextmanager
 def _workspace(config: bytes, keys: Iterable[str]) -> Iterator[Repo]:
     """A private DVC repository. What fails within is raised as ``ContentError`` with the cause and the places."""
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     with _scratch() as folder:
@@ -108,7 +116,7 @@ def _workspace(config: bytes, keys: Iterable[str]) -> Iterator[Repo]:
         ):
             try:
                 yield repo
-            except (DvcException, OSError) as error:
+            except Exception as error:  # The library of each kind of remote has errors of its own.
                 settings, remote = get_settings(), repo.config["remote"][repo.config["core"]["remote"]]["url"]
                 raise ContentError(
                     f"{', '.join(list(keys)[:5])}: {'; '.join([str(error), *causes])}. The DVC remote {remote}, the "

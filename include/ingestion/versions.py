@@ -45,16 +45,18 @@ class Version:
 
 
 def initialize() -> None:
-    """Create the data repository where there is none."""
+    """Create the data repository where there is none. One with its contents in another remote is refused."""
     settings = get_settings()
     if head_or_none() is not None:
+        _config()
         return
-    for folder in (settings.data_repository.parent, settings.dvc_remote, settings.dvc_cache):
+    folders = [settings.data_repository.parent, settings.dvc_cache]
+    for folder in [*folders, settings.dvc_remote] if not settings.data_remote else folders:
         folder.mkdir(parents=True, exist_ok=True)
     git(settings.data_repository.parent, "init", "--bare", f"--initial-branch={BRANCH}", str(settings.data_repository))
     files = {
         CONFIG: "[core]\n    analytics = false\n    remote = store\n"
-        f'[\'remote "store"\']\n    url = "{settings.dvc_remote}"\n',
+        f'[\'remote "store"\']\n    url = "{settings.dvc_remote_url}"\n',
         ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
         ".gitignore": IGNORED,
     }
@@ -84,7 +86,7 @@ def publish(use_case: str, folders: Mapping[str, Path], message: str) -> str:
     folders stay as they are, and after a failure the same call can be repeated.
     """
     try:
-        pointers = contents.put(_config(head()), folders)
+        pointers = contents.put(_config(), folders)
     except (contents.ContentError, OSError) as error:
         raise VersionError(f"{use_case}: nothing is published: {error}") from error
     return _commit({_path(use_case, key): pointer for key, pointer in pointers.items()}, message)
@@ -120,7 +122,7 @@ def files(use_case: str, revision: str, keys: Sequence[str] | None = None) -> di
     found = {key: contents.listing(known[key].md5) for key in wanted}
     if absent := [key for key, listing in found.items() if listing is None]:
         try:
-            contents.fetch(_config(revision), {key: known[key].md5 for key in absent})
+            contents.fetch(_config(), {key: known[key].md5 for key in absent})
         except contents.ContentError as error:
             raise VersionError(f"{use_case}: revision {revision[:12]} cannot be read: {error}") from error
         found |= {key: contents.listing(known[key].md5) for key in absent}
@@ -165,12 +167,20 @@ def _blobs(use_case: str, revision: str) -> dict[str, str]:
     return dict(sorted((_key(path), meta.split()[2]) for meta, path in entries))
 
 
-def _config(revision: str) -> bytes:
-    """DVC's settings at a revision; they name the remote."""
-    repository, name = get_settings().data_repository, f"{revision}:{CONFIG}"
-    found = read_blobs(repository, [name])
+def _config() -> bytes:
+    """DVC's settings, which name the remote: those of the newest revision, since contents may have moved."""
+    revision, repository, wanted = head(), get_settings().data_repository, get_settings().dvc_remote_url
+    found = read_blobs(repository, [name := f"{revision}:{CONFIG}"])
     if name not in found:
         raise VersionError(f"{repository}: revision {revision[:12]} holds no {CONFIG}")
+    url = contents.remote_of(found[name])
+    if url != wanted and "://" in url + wanted:  # A folder has several names.
+        raise VersionError(
+            f"{repository}: {CONFIG}: url: the contents are in {url}, and EVERGREEN_DATA_REMOTE asks for {wanted}. Set "
+            "it as it was, or move them in a clone: dvc fetch --all-commits, dvc remote modify --local store url "
+            f"{wanted}, dvc push --all-commits, dvc remote modify store url {wanted}, git commit --all --message "
+            "moved, git push"
+        )
     return found[name]
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "RegistryUnavailable",
     "artifacts",
     "by_alias",
+    "ensure",
     "get",
     "load",
     "log_model",
@@ -152,11 +153,7 @@ def register(run_id: str, use_case: str, artifact: str, tags: Mapping[str, str])
                 METADATA_DIGEST: artifacts.file_digest(folder / artifacts.METADATA),
                 FEATURES: json.dumps([feature.name for feature in contents.features]),
             }
-        try:
-            store.create_registered_model(use_case)
-        except mlflow.MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
+        ensure(use_case)
         created = store.create_model_version(
             use_case, source=uri, run_id=run_id, model_id=logged.model_id, tags={**tags, **identity}
         )
@@ -167,6 +164,18 @@ def get(use_case: str, version: int) -> ModelVersion:
     """One version; ``ModelNotFound`` where there is none."""
     with registry():
         return _version(client().get_model_version(use_case, str(version)))
+
+
+def ensure(use_case: str) -> None:
+    """Make the registered model that holds the versions of a use case, if there is none yet."""
+    import mlflow
+
+    with registry():
+        try:
+            client().create_registered_model(use_case)
+        except mlflow.MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
 
 def by_alias(use_case: str, alias: str) -> ModelVersion | None:

@@ -24,8 +24,8 @@ MANIFEST = "manifest.json"
 DATABASES = ("airflow", "mlflow", "mlflow_users", "features")  # as config/postgres/databases.sh makes them
 # Each volume, and the service that must not write to it meanwhile. What PostgreSQL has is dumped instead.
 VOLUMES = {"home": "", "redis": "redis", "objects": "objects"}
-# What is in a backup opens with these only; users of databases are made anew with the passwords of the day.
-BOUND = ("FERNET_KEY", "OBJECTS_ACCESS_KEY", "OBJECTS_SECRET_KEY", "PREDICTION_LOG_KEY")
+# What is in a backup opens with these only; users of the stores are made anew with the secrets of the day.
+BOUND = ("FERNET_KEY", "PREDICTION_LOG_KEY")
 
 
 def backup(target: str) -> int:

@@ -38,6 +38,7 @@ def configuration(database: str) -> configparser.ConfigParser:
     written = configparser.ConfigParser(interpolation=None)
     written["mlflow"] = {
         "default_permission": "READ",
+        "grant_default_workspace_access": "false",  # it would let everybody create
         "database_uri": database,
         "admin_username": "evergreen",
         "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 
 import httpx
 
+from include.contract.loading import load_use_cases
 from include.local.preparation import MARKER, apply_feature_definitions, create_data_repository, migrate_airflow
+from include.registry import models
 from include.serving.access.tokens import Tokens
 from include.settings import get_settings
 
@@ -25,6 +27,7 @@ def main() -> int:
         "Airflow's database and pools": migrate_airflow,
         "Airflow's administrator": create_administrator,
         "MLflow's reader": create_reader,
+        "the registered models": create_models,
         "the system's tokens": accept_tokens,
         "the data repository": create_data_repository,
         "the feature definitions": apply_feature_definitions,
@@ -57,6 +60,12 @@ def create_reader() -> None:
         else:
             known.raise_for_status()
             http.patch("update-password", json=reader).raise_for_status()
+
+
+def create_models() -> None:
+    """One for each use case: whether an unknown model exists, MLflow does not tell its readers."""
+    for name in load_use_cases():
+        models.ensure(name)
 
 
 def accept_tokens() -> None:

@@ -17,6 +17,15 @@ REPLICAS = ("serving-1", "serving-2")
 MONITORING = ("exporter", "prometheus", "alertmanager", "grafana")
 BUILT = ("objects", "prepare", "serving-1")  # their images are built here
 ONCE = ("prepare", "toolbox")  # these end by themselves
+# What is started only with one of COMPOSE_PROFILES.
+PROFILES = {
+    "objects": "storage",
+    "exporter": "monitoring",
+    "prometheus": "monitoring",
+    "alertmanager": "monitoring",
+    "grafana": "grafana",
+    "toolbox": "tools",
+}
 READY_WITHIN = 600.0  # seconds
 PORTS = {"AIRFLOW_PORT": 8080, "MLFLOW_PORT": 5000, "SERVING_PORT": 8000, "GRAFANA_PORT": 3000}
 
@@ -51,8 +60,7 @@ def ports_of() -> dict[str, int]:
 
 def chosen(services: Compose, *names: str) -> list[str]:
     """Those of the names that the profiles have."""
-    known = set(services.run("config", "--services", quiet=True).split())
-    return [name for name in names if name in known]
+    return [name for name in names if PROFILES.get(name) in (None, *services.profiles)]
 
 
 def _revision() -> str:

@@ -28,3 +28,13 @@ def shop(home: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 def new_york_shop(home: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     """The same with the days of New York."""
     return _open(home, monkeypatch, "America/New_York")
+
+
+@pytest.fixture
+def open_shop(shop: Folder) -> Folder:
+    """As many days are published as show what is usual: those before ``tests.ingestion.bad_input.DAY``."""
+    past = shops.KEYS[2:7]
+    for key in past:
+        shops.deliver(key)
+    shops.bring_in(shop, *past)
+    return shop

@@ -107,6 +107,12 @@ def test_the_commands_know_every_service() -> None:
     assert set(SERVICES) == known
 
 
+def test_the_commands_know_the_profiles() -> None:
+    assert {
+        name: service["profiles"][0] for name, service in SERVICES.items() if "profiles" in service
+    } == parts.PROFILES
+
+
 def test_what_is_built_copies_only_what_is_sent_to_the_builder() -> None:
     sent = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     for service in SERVICES.values():
