@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, task
+from airflow.sdk import Asset, Param, task
 
 from include.contract.loading import Folder, discover_use_cases
 from include.orchestration import assets, run
@@ -29,8 +29,7 @@ def params() -> dict[str, Param]:
 
 
 def build(use_case: Folder) -> None:
-    config = use_case.config
-    candidate, champion = assets.candidate(config.name), assets.champion(config.name)
+    config, candidate = use_case.config, assets.candidate(use_case.config.name)
 
     def tell(context: Any) -> None:
         from include.deployment import broken_off
@@ -38,68 +37,47 @@ def build(use_case: Folder) -> None:
         broken_off.report(config.name, origin=context["run_id"], why=str(context.get("reason") or "a task failed"))
 
     with stage_dag(use_case, "promote", doc=DOC, schedule=[candidate], params=params(), on_failure_callback=tell):
-
-        @task
-        def stage(params: dict[str, Any]) -> dict[str, Any]:
-            from include.promotion import staging
-
-            version = params["version"] or run.event_extra(candidate)["version"]
-            return {"version": version, "trial": staging.stage(use_case, version).to_dict()}
-
-        @task
-        def judge(staged: dict[str, Any], run_id: str) -> dict[str, Any]:
-            from include.gate.staging import Trial
-            from include.promotion import approval, judgement
-
-            trial = Trial.from_dict(staged["trial"])
-            judged = judgement.examine(use_case, staged["version"], trial, origin=run_id, actor=run.actor())
-            return {
-                "version": judged.candidate,
-                "champion": judged.champion,
-                "approved": judged.verdict.approved,
-                "reasons": list(judged.verdict.reasons),
-                "evidence": judged.evidence,
-                "question": approval.question(use_case, judged, PAGES),
-            }
-
-        @task.short_circuit
-        def approved(judged: dict[str, Any]) -> bool:
-            return bool(judged["approved"])
-
-        @task(pool=REGISTRY_POOL, outlets=[champion])
-        def switch(
-            judged: dict[str, Any],
-            answer: dict[str, Any] | None,
-            rollout: dict[str, Any] | None,
-            run_id: str,
-            outlet_events: Any,
-        ) -> int:
-            from include.deployment import broken_off, switch
-
-            shown = rollout or {"reasons": [], "evidence": ""}
-            asked = switch.Change(
-                kind="promotion",
-                version=judged["version"],
-                origin=run_id,
-                reasons=(*judged["reasons"], *shown["reasons"]),
-                actor=answer["by"] if answer else run.actor(),
-                note=answer["note"] if answer else "",
-                evidence=tuple(filter(None, (judged["evidence"], shown["evidence"]))),
-            )
-            done = switch.promote(use_case, asked, judged["champion"])
-            broken_off.resolve(config.name)
-            outlet_events[champion].extra = done.to_dict()
-            return int(judged["version"])
-
-        judged = judge(stage())
-        passed = approved(judged)
-        answer = None
+        judged, passed = _judge(use_case, candidate)
+        answer = rollout = None
         if config.approval.required:
             passed = answer = _ask(use_case, judged, passed)
-        rollout = None
         if config.promotion.steps:
             passed = rollout = _try(use_case, judged, passed)
-        passed >> switch(judged, answer, rollout)
+        passed >> _switch(use_case, judged, answer, rollout)
+
+
+def _judge(use_case: Folder, candidate: Asset) -> tuple[Any, Any]:
+    """Try the candidate in staging and hold it against every check of the gate; and go on only with an approved one."""
+
+    @task
+    def stage(params: dict[str, Any]) -> dict[str, Any]:
+        from include.promotion import staging
+
+        version = params["version"] or run.event_extra(candidate)["version"]
+        return {"version": version, "trial": staging.stage(use_case, version).to_dict()}
+
+    @task
+    def judge(staged: dict[str, Any], run_id: str) -> dict[str, Any]:
+        from include.gate.staging import Trial
+        from include.promotion import approval, judgement
+
+        trial = Trial.from_dict(staged["trial"])
+        judged = judgement.examine(use_case, staged["version"], trial, origin=run_id, actor=run.actor())
+        return {
+            "version": judged.candidate,
+            "champion": judged.champion,
+            "approved": judged.verdict.approved,
+            "reasons": list(judged.verdict.reasons),
+            "evidence": judged.evidence,
+            "question": approval.question(use_case, judged, PAGES),
+        }
+
+    @task.short_circuit
+    def approved(judged: dict[str, Any]) -> bool:
+        return bool(judged["approved"])
+
+    judged = judge(stage())
+    return judged, approved(judged)
 
 
 def _ask(use_case: Folder, judged: Any, passed: Any) -> Any:
@@ -166,6 +144,38 @@ def _try(use_case: Folder, judged: Any, passed: Any) -> Any:
     passed >> begun
     walk_rollout(begun) >> outcome
     return outcome
+
+
+def _switch(use_case: Folder, judged: Any, answer: Any, rollout: Any) -> Any:
+    """Make the candidate champion and verify the replicas. ``answer``, ``rollout``: None where none was asked for."""
+    champion = assets.champion(use_case.config.name)
+
+    @task(pool=REGISTRY_POOL, outlets=[champion])
+    def switch(
+        judged: dict[str, Any],
+        answer: dict[str, Any] | None,
+        rollout: dict[str, Any] | None,
+        run_id: str,
+        outlet_events: Any,
+    ) -> int:
+        from include.deployment import broken_off, switch
+
+        shown = rollout or {"reasons": [], "evidence": ""}
+        asked = switch.Change(
+            kind="promotion",
+            version=judged["version"],
+            origin=run_id,
+            reasons=(*judged["reasons"], *shown["reasons"]),
+            actor=answer["by"] if answer else run.actor(),
+            note=answer["note"] if answer else "",
+            evidence=tuple(filter(None, (judged["evidence"], shown["evidence"]))),
+        )
+        done = switch.promote(use_case, asked, judged["champion"])
+        broken_off.resolve(use_case.config.name)
+        outlet_events[champion].extra = done.to_dict()
+        return int(judged["version"])
+
+    return switch(judged, answer, rollout)
 
 
 for _use_case in discover_use_cases().found.values():

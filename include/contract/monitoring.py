@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from include.contract.schema import Duration, Strict
 
 BUDGET_PERIOD = timedelta(days=30)  # in which retraining.budget counts
+SHORTEST_SEASON = timedelta(weeks=13)  # of a shorter one the weeks around a window would be a good part
 
 
 class DriftConfig(Strict):
@@ -70,6 +71,10 @@ class ValueConfig(Strict):
 
 class MonitoringConfig(Strict):
     window: Duration = Field(default=timedelta(days=7), description="What is looked at together, up to the partition.")
+    season: Duration | None = Field(
+        default=timedelta(weeks=52),
+        description="In which the data comes round again; what moved is held against that time, too. Empty: never.",
+    )
     drift: DriftConfig = DriftConfig()
     quality: QualityConfig
     concept: ConceptConfig = ConceptConfig()
@@ -80,6 +85,14 @@ class MonitoringConfig(Strict):
     incident: float = Field(
         default=0.05, gt=0, le=1, description="Share of quarantined rows from which on the data is in doubt."
     )
+
+    @field_validator("season")
+    @classmethod
+    def _whole_weeks(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and (value % timedelta(weeks=1) or value < SHORTEST_SEASON):
+            least = SHORTEST_SEASON.days // 7
+            raise ValueError(f"season: {value} must be whole weeks, at least {least}w; a year is 52w")
+        return value
 
 
 class RetrainingConfig(Strict):

@@ -18,7 +18,7 @@ from include.gate import (
     limits,
     signature,
     skew,
-    slices,
+    slice_checks,
     stability,
     staging,
 )
@@ -52,7 +52,7 @@ def _checks(evidence: Evidence, task: Task, config: GateConfig) -> Iterator[Chec
     if task == "classification":
         yield from balance.check(evidence.balance, config.balance)
         yield from calibration.check(evidence.calibration, config.calibration)
-    yield from slices.check(evidence.slices, config)
+    yield from slice_checks.check(evidence.slices, config)
     yield from stability.check(evidence.stability, config.stability, evidence.champion)
     yield from behaviour.check(evidence.behaviours)
     yield from signature.check(evidence.signature, evidence.champion)

@@ -41,6 +41,7 @@ def findings(evidence: Evidence, config: RetrainingConfig, own: Sequence[Retrain
         _quality(evidence.quality, config),
         _prediction(evidence.prediction_drift, config),
         *_features(evidence.drifted_features, config),
+        *_season(evidence.seasonal_features),
         *_new_rows(evidence, config, own),
         *_schedule(evidence, config, own),
     ]
@@ -94,10 +95,18 @@ def _prediction(drift: FeatureDrift | None, config: RetrainingConfig) -> Finding
 
 def _features(names: tuple[str, ...], config: RetrainingConfig) -> Iterator[Finding]:
     if names:
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         role = "" if config.on_feature_drift else ", no cause by themselves"
-        listed = f"drifted features{role}: {', '.join(sorted(names)[:NAMED])}{more}"
-        yield Finding("feature_drift", listed, config.on_feature_drift)
+        yield Finding("feature_drift", f"drifted features{role}: {_listed(names)}", config.on_feature_drift)
+
+
+def _season(names: tuple[str, ...]) -> Iterator[Finding]:
+    if names:
+        yield Finding("feature_drift", f"moved as at this time of earlier years, no drift: {_listed(names)}")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(sorted(names)[:NAMED]) + more
 
 
 def _new_rows(evidence: Evidence, config: RetrainingConfig, own: Sequence[RetrainingDecision]) -> Iterator[Finding]:

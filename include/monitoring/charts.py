@@ -1,13 +1,13 @@
-"""Geometry of the report's plots: data in, positions in pixels out. The template draws them as inline SVG."""
+"""Geometry of the report's plots: data in, positions in pixels out. The template draws them as inline SVG.
+
+Here are the plots of the past; those of distributions are in ``include.monitoring.distribution_charts``.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-
-from include.monitoring.distributions import Histogram
-from include.training.reliability import Calibration
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def timeline(history: Sequence[HistoryPoint], width: float) -> Plot | None:
     scale = ticks(min([*known, *ends, *beside]), max([*known, *ends, *beside]), 5)
     area = _area(width, 240.0, history, scale)
     xs = _positions(area, len(history))
-    ys = _vertical(area, scale)
+    ys = vertical(area, scale)
     values = [None if point.value is None else ys(point.value) for point in history]
     dots = tuple(Mark(x, y, _words(point)) for x, y, point in zip(xs, values, history, strict=True) if y is not None)
     lows = [ys(point.interval[0]) if point.interval else None for point in history]
@@ -109,11 +109,11 @@ def timeline(history: Sequence[HistoryPoint], width: float) -> Plot | None:
     )
     return replace(
         area,
-        line=_path(xs, values),
+        line=path(xs, values),
         band=_band(xs, lows, highs),
         promise=_steps(area, promised),
-        baseline=_path(xs, [None if point.baseline is None else ys(point.baseline) for point in history]),
-        estimate=_path(xs, [None if point.estimated is None else ys(point.estimated) for point in history]),
+        baseline=path(xs, [None if point.baseline is None else ys(point.baseline) for point in history]),
+        estimate=path(xs, [None if point.estimated is None else ys(point.estimated) for point in history]),
         dots=dots,
         rules=rules,
     )
@@ -126,7 +126,7 @@ def volume(history: Sequence[HistoryPoint], width: float) -> Plot | None:
         return None
     scale = ticks(0, max(counts), 4)
     area = _area(width, 150.0, history, scale)
-    xs, ys = _positions(area, len(history)), _vertical(area, scale)
+    xs, ys = _positions(area, len(history)), vertical(area, scale)
     size = max(1.0, (area.right - area.left) / len(history) * 0.7)
 
     def bar(x: float, count: int, text: str) -> Mark:
@@ -137,62 +137,6 @@ def volume(history: Sequence[HistoryPoint], width: float) -> Plot | None:
         area,
         bars=tuple(bar(x, point.predictions or 0, _counted(point)) for x, point in pairs),
         inner_bars=tuple(bar(x, point.labelled, _counted(point)) for x, point in pairs if point.labelled),
-    )
-
-
-def histogram(shares: Histogram, width: float = 230.0) -> Plot:
-    """Reference as bars, current as a stepped line over the same numeric bins."""
-    height, left, right, top, bottom = 92.0, 34.0, width - 8, 6.0, 72.0
-    highest = max((*shares.reference, *shares.current, 1e-9))
-    step = (right - left) / len(shares.labels)
-
-    def y(share: float) -> float:
-        return bottom - (bottom - top) * share / highest
-
-    texts = [
-        f"{label}: reference {before:.1%}, current {now:.1%}"
-        for label, before, now in zip(shares.labels, shares.reference, shares.current, strict=True)
-    ]
-    bars = tuple(
-        Mark(left + step * index, y(share), text, step, bottom - y(share))
-        for index, (share, text) in enumerate(zip(shares.reference, texts, strict=True))
-    )
-    corners = [f"M{left:.1f},{bottom:.1f}"]
-    for index, share in enumerate(shares.current):
-        corners.append(f"V{y(share):.1f}H{left + step * (index + 1):.1f}")
-    low, high = shares.edges[0], shares.edges[-1]
-    inside = next((found for count in range(4, 9) if len(found := _inside(low, high, count)) >= 3), [low, high])
-    x_ticks = tuple(Tick(left + (right - left) * (value - low) / (high - low), label(value)) for value in inside)
-    y_ticks = (Tick(bottom, "0"), Tick(top + 3, f"{highest:.0%}"))
-    return Plot(
-        width, height, left, right, top, bottom, x_ticks, y_ticks, line="".join(corners) + f"V{bottom:.1f}", bars=bars
-    )
-
-
-def reliability(now: Calibration, gate: Calibration, width: float) -> Plot:
-    """Observed by predicted shares: now as the line with dots, the gate's as the plain line, the diagonal dashed."""
-    bins = (*now.bins, *gate.bins)
-    scale = ticks(0.0, max(max(each.predicted, each.observed) for each in bins), 5)
-    plot = Plot(width, 240.0, 14.0 + 7.0 * max(len(label(value)) for value in scale), width - 14, 20.0, 216.0, (), ())
-    ys = _vertical(plot, scale)
-
-    def xs(share: float) -> float:
-        return round(plot.left + (plot.right - plot.left) * share / scale[-1], 1)
-
-    def path(side: Calibration) -> str:
-        return _path([xs(each.predicted) for each in side.bins], [ys(each.observed) for each in side.bins])
-
-    return replace(
-        plot,
-        x_ticks=tuple(Tick(xs(value), label(value)) for value in scale),
-        y_ticks=tuple(Tick(ys(value), label(value)) for value in scale),
-        line=path(now),
-        baseline=path(gate),
-        promise=_path([xs(0.0), xs(scale[-1])], [ys(0.0), ys(scale[-1])]),
-        dots=tuple(
-            Mark(xs(each.predicted), ys(each.observed), f"{each.predicted:.1%}: {each.observed:.1%} of {each.rows:,}")
-            for each in now.bins
-        ),
     )
 
 
@@ -210,7 +154,7 @@ def _area(width: float, height: float, history: Sequence[HistoryPoint], scale: S
     left = max(14.0 + 7.0 * max(len(label(value)) for value in scale), half)
     right, top, bottom = width - half, 20.0, height - 24
     plot = Plot(width, height, left, right, top, bottom, (), ())
-    ys = _vertical(plot, scale)
+    ys = vertical(plot, scale)
     y_ticks = tuple(Tick(ys(value), label(value)) for value in scale)
     return replace(plot, y_ticks=y_ticks, x_ticks=_dates(plot, history))
 
@@ -235,12 +179,13 @@ def _positions(plot: Plot, count: int) -> list[float]:
     return [round(plot.left + step * (index + 0.5), 1) for index in range(count)]
 
 
-def _vertical(plot: Plot, scale: Sequence[float]) -> Callable[[float], float]:
+def vertical(plot: Plot, scale: Sequence[float]) -> Callable[[float], float]:
+    """Where a value lies in the plot, whose ticks are the scale."""
     unit = (plot.bottom - plot.top) / (scale[-1] - scale[0])
     return lambda value: round(plot.bottom - (value - scale[0]) * unit, 1)
 
 
-def _path(xs: Sequence[float], ys: Sequence[float | None]) -> str:
+def path(xs: Sequence[float], ys: Sequence[float | None]) -> str:
     """A line with a gap where there is no value."""
     parts, drawing = [], False
     for x, y in zip(xs, ys, strict=True):
@@ -261,10 +206,6 @@ def _steps(plot: Plot, ys: Sequence[float | None]) -> str:
             parts.append(f"{start}H{plot.left + step * (index + 1):.1f}")
         last = y
     return "".join(parts)
-
-
-def _inside(low: float, high: float, count: int) -> list[float]:
-    return [value for value in ticks(low, high, count) if low <= value <= high]
 
 
 def _band(xs: Sequence[float], lows: Sequence[float | None], highs: Sequence[float | None]) -> str:

@@ -1,8 +1,9 @@
 """What kind of shift is it? Findings about inputs, labels and losses, put together and named for what they are.
 
 *missingness*: values are there less (or more) often. *unit*: a number is the same quantity in another unit. *category*:
-new categories came, or known ones went. *covariate*: inputs moved in another way, P(x). *label*: the labels moved,
-P(y). *concept*: the same inputs mean something else, P(y | x).
+new categories came, or known ones went. *covariate*: inputs moved in another way, P(x). *season*: inputs moved as they
+do at this time of every year, which is no drift. *label*: the labels moved, P(y). *concept*: the same inputs mean
+something else, P(y | x).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from include.monitoring.concept import Change
 from include.monitoring.drift import DriftReport, FeatureDrift
 from include.records import Record
 
-Kind = Literal["missingness", "unit", "category", "covariate", "label", "concept"]
+Kind = Literal["missingness", "unit", "category", "covariate", "season", "label", "concept"]
 MAINLY = 0.5  # of a categorical column's move that new or gone categories must explain
 
 
@@ -48,11 +49,12 @@ def diagnose(
                 column, conversions, drift.alpha if drift else 0.0, drift.effect if drift else 0.0
             )
             named.setdefault(kind, []).append((column.name, reason))
+    named["season"] = [(each.name, each.reasons[-1]) for each in (drift.features if drift else ()) if each.seasonal]
     moved = [name for found in named.values() for name, _ in found]
     if label is not None and label.computed and label.drifted:
         named["label"] = [(label.name, "; ".join(label.reasons))]
     named["concept"] = list(_concept(task, changes, moved))
-    order: tuple[Kind, ...] = ("missingness", "unit", "category", "covariate", "label", "concept")
+    order: tuple[Kind, ...] = ("missingness", "unit", "category", "covariate", "season", "label", "concept")
     return tuple(
         Shift(kind, tuple(name for name, _ in found), tuple(f"{name}: {reason}" for name, reason in found))
         for kind in order

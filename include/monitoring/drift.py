@@ -75,11 +75,17 @@ class DriftReport(Record):
     alpha: float
     effect: float
     prediction_effect: float
+    season: str = ""  # the earlier years that what moved was held against, or why it was not
 
     @property
     def drifted(self) -> tuple[str, ...]:
         """The names of the features that have drifted."""
         return tuple(feature.name for feature in self.features if feature.drifted)
+
+    @property
+    def seasonal(self) -> tuple[str, ...]:
+        """The names of the features whose move the season explains."""
+        return tuple(feature.name for feature in self.features if feature.seasonal)
 
 
 def compare(

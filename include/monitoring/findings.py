@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -25,6 +25,7 @@ from include.monitoring.reference import EmptyWindowError, ReferenceProfile
 from include.monitoring.service import Service
 from include.monitoring.sliced import SliceQuality
 from include.monitoring.value import Value
+from include.monitoring.whole_rows import whole_rows
 from include.records import Record
 from include.resampling import Sample
 from include.training.evaluate import PREDICTION, Gain, compare
@@ -115,7 +116,7 @@ def find(config: UseCase, seen: Seen, profile: ReferenceProfile, drifted: DriftR
         value=value.measure(task, labelled, baseline, config.serving.threshold, worth, confidence, seed)
         if worth and labelled.height
         else None,
-        outliers=outliers.find(profile, waiting, config.monitoring.drift, blocks=BLOCK) if waiting.height else None,
+        outliers=_outliers(config, seen, profile) if waiting.height else None,
         together=_together(config, seen, profile),
         shifts=diagnosis.diagnose(task, drifted, _conversions(profile, waiting, drifted), label, changes),
         losses=losses,
@@ -149,10 +150,33 @@ def _label(config: UseCase, gate: pl.DataFrame, labelled: pl.DataFrame) -> Featu
     return drift.compare_labels(profile, labelled, LABEL, config.monitoring.drift, blocks=BLOCK)
 
 
+def _outliers(config: UseCase, seen: Seen, profile: ReferenceProfile) -> OutlierReport:
+    """Of each column against what was learned from; of the rows as a whole against the gate's test stretch."""
+    found = outliers.find(profile, seen.waiting, config.monitoring.drift, blocks=BLOCK)
+    names, categorical = _shared(seen, profile)
+    try:
+        rows = whole_rows(
+            seen.gate.select(*names, BLOCK),
+            seen.waiting.select(*names, BLOCK),
+            config.monitoring.drift,
+            seed=config.training.seed,
+            blocks=BLOCK,
+            categorical=categorical,
+        )
+    except EmptyWindowError:
+        return found
+    return replace(found, rows=rows)
+
+
+def _shared(seen: Seen, profile: ReferenceProfile) -> tuple[list[str], list[str]]:
+    """The features that gate and window both have, and those of them that are categorical."""
+    names = [name for name in profile.features if name in seen.gate.columns and name in seen.waiting.columns]
+    return names, [name for name in names if profile.features[name].kind == "categorical"]
+
+
 def _together(config: UseCase, seen: Seen, profile: ReferenceProfile) -> Separation | None:
     """Are the window's features told from those of the gate's test stretch, all of them together?"""
-    names = [name for name in profile.features if name in seen.gate.columns and name in seen.waiting.columns]
-    categorical = [name for name in names if profile.features[name].kind == "categorical"]
+    names, categorical = _shared(seen, profile)
     try:
         return multivariate.separate(
             seen.gate.select(*names, BLOCK),

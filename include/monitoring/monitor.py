@@ -21,7 +21,7 @@ from include.history import log as history
 from include.history.log import Decision
 from include.ingestion import versions
 from include.ingestion.batch import RECORD
-from include.monitoring import alarms, drift, numbers, policy, quality, service
+from include.monitoring import alarms, answers, drift, earlier_years, numbers, policy, quality, service
 from include.monitoring.drift import DriftReport
 from include.monitoring.findings import Seen, find
 from include.monitoring.observation import Observation, keep, log_run
@@ -59,7 +59,7 @@ def observe(use_case: Folder, partitions: list[Partition], origin: str) -> Obser
     recent = _between(_back(last.end, window), last.end)
     current = own.filter(recent) if own.filter(recent).height else made.filter(recent)
     profile = ReferenceProfile.from_dict(read_json(logged_file(champion, REFERENCE_FILE)))
-    drifted = drift.compare(profile, current, config.monitoring.drift, blocks=BLOCK) if current.height else None
+    drifted = _drift(use_case, champion, profile, current) if current.height else None
     seen = Seen(
         version=champion.version,
         rows=own,
@@ -132,11 +132,19 @@ def realized(config: UseCase, champion: ModelVersion, made: pl.DataFrame) -> Qua
     )
 
 
+def _drift(use_case: Folder, champion: ModelVersion, profile: ReferenceProfile, current: pl.DataFrame) -> DriftReport:
+    """Against what the champion learned from; what moved also against the same season of earlier years."""
+    drifted = drift.compare(profile, current, use_case.config.monitoring.drift, blocks=BLOCK)
+    return earlier_years.told_apart(use_case, champion, profile, drifted, current)
+
+
 def _service(use_case: str, partitions: list[Partition]) -> Service:
-    """The online service in the time of the partitions."""
+    """The online service in the time of the partitions, and what its replicas say now."""
     start, end = partitions[0].start, partitions[-1].end
     lines = prediction_log.online_lines(use_case, start.astimezone(UTC).date(), end.astimezone(UTC).date())
-    return service.measure(lines, start, end, get_settings().home)
+    settings = get_settings()
+    measured = service.measure(lines, start, end, settings.home)
+    return replace(measured, answers=answers.ask(use_case, settings.replicas, settings.serving_headers))
 
 
 def _evidence(
@@ -158,6 +166,7 @@ def _evidence(
         quality=measured,
         prediction_drift=drifted.prediction if drifted else None,
         drifted_features=drifted.drifted if drifted else (),
+        seasonal_features=drifted.seasonal if drifted else (),
         data_incident=incident,
         labelled_since=_labelled_since(config, champion, last),
         last_training=_last_training(config.name),

@@ -24,8 +24,8 @@ LATEST = 400  # partitions of the past that are read
 SCHEMA: Final = {
     "partition": pl.String,  # under which it was measured
     "model_version": pl.Int64,
-    "scope": pl.String,  # window, day, slice, loss
-    "of": pl.String,  # the day; the slice; for a loss: all rows, or the slice
+    "scope": pl.String,  # window, day, slice, column, loss
+    "of": pl.String,  # the slice; the column; for a loss: all rows, or the slice
     "day": pl.String,  # of a day or a loss, else empty
     "metric": pl.String,
     "value": pl.Float64,
@@ -35,7 +35,7 @@ SCHEMA: Final = {
 }
 PARTITION_TAG = "evergreen.monitored"
 
-Scope = Literal["window", "day", "slice", "loss"]
+Scope = Literal["window", "day", "slice", "column", "loss"]
 Row = dict[str, Any]
 
 

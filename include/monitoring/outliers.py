@@ -3,8 +3,8 @@
 Drift asks whether the bulk of a distribution has moved; an error of a source, or a storm, shows in few rows far out.
 Numbers are outliers beyond the fences of the reference profile (the .1 % and 99.9 % quantiles, each moved outward by
 half of its distance from the median, so that skewed features keep their long side); categories where the reference
-never had them; rows as a whole where their numbers go together as in fewer than .1 % of other reference rows. The share
-expected is that among the reference's own rows.
+never had them; rows as a whole where their numbers do not go together as the reference's do
+(``include.monitoring.whole_rows``). The share expected is that among the reference's own rows.
 """
 
 from __future__ import annotations
@@ -19,13 +19,8 @@ from include.monitoring import distance, wording
 from include.monitoring.dependence import Blocks, unsure
 from include.monitoring.distance import Draws
 from include.monitoring.distributions import CategoricalProfile, NumericProfile, Profile, profile_of
-from include.monitoring.multivariate import Vector, encoded
 from include.monitoring.reference import EmptyWindowError, ReferenceProfile
 from include.records import Record
-
-ROWS = "rows as a whole"
-TAIL = 0.001  # of the reference rows count as outliers as a whole
-LEAST = 2_000  # reference rows that a share of .1 % can be told from, half of which are learned from
 
 
 @dataclass(frozen=True)
@@ -49,10 +44,18 @@ class Outliers(Record):
 class OutlierReport(Record):
     features: tuple[Outliers, ...]
     prediction: Outliers | None
+    rows: Outliers | None = None  # as a whole; None where there are too few of them, or of days
 
     @property
     def alarms(self) -> tuple[str, ...]:
+        """The names of the features that raise one."""
         return tuple(each.name for each in self.features if each.alarm)
+
+    @property
+    def raised(self) -> tuple[Outliers, ...]:
+        """All that raise an alarm: the rows as a whole and the prediction first."""
+        every = (self.rows, self.prediction, *self.features)
+        return tuple(each for each in every if each is not None and each.alarm)
 
 
 def find(
@@ -66,55 +69,11 @@ def find(
     if current.height == 0:
         raise EmptyWindowError("the current data has no rows: outliers cannot be counted")
     size = Blocks.of(current[blocks]).size if blocks else None
-    features = _decide([_count(name, side, current, size) for name, side in profile.features.items()], config)
+    features = decide([_count(name, side, current, size) for name, side in profile.features.items()], config)
     prediction = None
     if profile.prediction is not None and profile.prediction_name is not None:
-        (prediction,) = _decide([_count(profile.prediction_name, profile.prediction, current, size)], config)
+        (prediction,) = decide([_count(profile.prediction_name, profile.prediction, current, size)], config)
     return OutlierReport(tuple(features), prediction)
-
-
-def whole_rows(reference: pl.DataFrame, current: pl.DataFrame, config: DriftConfig, *, seed: int) -> Outliers:
-    """Rows whose numbers do not go together as the reference's do, though each may be common.
-
-    The score is the Mahalanobis distance of normal scores: of each number's rank among a half of the reference rows, as
-    a quantile of the normal distribution (a Gaussian copula), so that long tails do not count. The other half says
-    which distance 99.9 % stay below. Rows count as independent draws. ``EmptyWindowError`` for fewer than 2,000
-    reference rows or no current ones; without numbers that vary it could not be computed.
-    """
-    if reference.height < LEAST or current.height == 0:
-        raise EmptyWindowError(
-            f"{reference.height} reference and {current.height} current rows: a score needs {LEAST} and 1"
-        )
-    order = np.random.default_rng(seed).permutation(reference.height)
-    half = reference.height // 2
-    matrix, coded = encoded(reference, current)
-    learned = matrix[order[:half]]
-    ranges = [np.ptp(column[~np.isnan(column)]) if not np.isnan(column).all() else 0 for column in learned.T]
-    used = ~coded & (np.array(ranges) > 0)
-    if not used.any():
-        return Outliers(ROWS, False, True, ("could not be computed: there is no column of numbers that vary",))
-    normal = _normal_scores(learned[:, used], matrix[:, used])
-    inverse = np.linalg.pinv(np.atleast_2d(np.cov(normal[order[:half]], rowvar=False)), rcond=1e-6, hermitian=True)
-    scores = np.einsum("rc,cd,rd->r", normal, inverse, normal)
-    kept, found = scores[order[half:]], scores[reference.height :]
-    limit = float(np.quantile(kept, 1 - TAIL))
-    expected, share = float((kept > limit).mean()), float((found > limit).mean())
-    p_value = distance.proportions(expected, share, len(kept), len(found))
-    (decided,) = _decide([Outliers(ROWS, True, False, (), expected, share, p_value)], config)
-    return decided
-
-
-def _normal_scores(learned: Vector, values: Vector) -> Vector:
-    """(rows, columns) by the ranks among the learned rows; a missing value is 0, the middle."""
-    from scipy.stats import norm
-
-    columns = []
-    for known, column in zip(learned.T, values.T, strict=True):
-        ordered = np.sort(known[~np.isnan(known)])
-        ranks = np.searchsorted(ordered, column, "left") + np.searchsorted(ordered, column, "right")
-        scores = norm.ppf((ranks / 2 + 0.5) / (len(ordered) + 1))
-        columns.append(np.where(np.isnan(column), 0.0, scores))
-    return np.column_stack(columns)
 
 
 def _count(name: str, reference: Profile, frame: pl.DataFrame, size: float | None) -> Outliers:
@@ -167,7 +126,8 @@ def _categories(empty: Outliers, reference: CategoricalProfile, current: Categor
     )
 
 
-def _decide(columns: list[Outliers], config: DriftConfig) -> list[Outliers]:
+def decide(columns: list[Outliers], config: DriftConfig) -> list[Outliers]:
+    """Adjust the p values of all columns together, and decide each column."""
     q_values = distance.adjusted({each.name: each.p_value for each in columns if each.p_value is not None})
     return [_decided(each, q_values[each.name], config) if each.name in q_values else each for each in columns]
 

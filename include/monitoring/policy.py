@@ -45,6 +45,7 @@ class Evidence(Record):
     quality: Quality | None = None
     prediction_drift: FeatureDrift | None = None
     drifted_features: tuple[str, ...] = ()
+    seasonal_features: tuple[str, ...] = ()  # moved as they do at this time of the year: no drift
     data_incident: bool = False  # the data was refused, or much of it was put in quarantine
     labelled_since: int | None = None  # labelled rows that became known after ``trained_until``
     last_training: datetime | None = None  # cut-off of the newest training, whoever asked and whatever came of it
@@ -62,10 +63,11 @@ class Evidence(Record):
         """The same for the same facts about the same champion, whichever partition they are looked at from.
 
         Made of numbers to nine digits, not of words and plots, so that neither a better wording nor another machine's
-        last digit is new evidence. A training that was begun since says nothing new about the champion, either.
+        last digit is new evidence. A training that was begun since says nothing new about the champion, either, and
+        what the season moved is none.
         """
         facts = self.to_dict()
-        for circumstance in ("partition", "as_of", "last_training"):
+        for circumstance in ("partition", "as_of", "last_training", "seasonal_features"):
             del facts[circumstance]
         facts["drifted_features"] = sorted(facts["drifted_features"])
         canonical = json.dumps(_essence(facts), sort_keys=True, separators=(",", ":"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from include.monitoring import charts
+from include.monitoring import charts, distribution_charts
 from include.monitoring.charts import HistoryPoint
 from include.monitoring.drift import DriftReport, FeatureDrift
 from include.monitoring.findings import Findings
@@ -71,7 +71,7 @@ def render(report_data: ReportData) -> str:
             state=_state(report_data.decision),
             columns=columns,
             histograms={
-                column.name: charts.histogram(column.histogram)
+                column.name: distribution_charts.histogram(column.histogram)
                 for column in [*columns, *_beside(report_data)]
                 if column.histogram and column.kind == "numeric"
             },
@@ -144,7 +144,7 @@ def _calibrations(found: Findings | None) -> dict[str, charts.Plot]:
     if found is None or found.calibration is None or found.gate_calibration is None:
         return {}
     return {
-        name: charts.reliability(found.calibration, found.gate_calibration, width)
+        name: distribution_charts.reliability(found.calibration, found.gate_calibration, width)
         for name, width in {"wide": HALF, "narrow": NARROW}.items()
     }
 

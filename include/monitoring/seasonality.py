@@ -10,56 +10,45 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 
-import polars as pl
-
 from include.monitoring.drift import DriftReport, FeatureDrift
 
-YEAR = timedelta(weeks=52)
 MARGIN = timedelta(weeks=2)  # on each side: a single week of a year is too few days
-DAYS = 21  # of a season that must be kept, each
+DAYS = 21  # with rows that a season must have
 EXPLAINED = 0.5  # at most this part of the distance may be left
 
+Stretch = tuple[date, date]
 
-def season(first: date, last: date, earliest: date) -> tuple[tuple[date, date], ...]:
+
+def season(first: date, last: date, earliest: date, period: timedelta) -> tuple[Stretch, ...]:
     """The same weeks of earlier years with a margin, as first and last days, the latest year first.
 
-    Years that begin before ``earliest`` (the first day of history) are left out; the margin never reaches the window's
-    own year. ``ValueError`` where the window ends before it begins.
+    ``period``: the length of a year, in whole weeks. Years that begin before ``earliest`` (the first day of history)
+    are left out; the margin never reaches the window's own year. ``ValueError`` where the window ends before it begins.
     """
     if last < first:
         raise ValueError(f"the window ends on {last}, before it begins on {first}")
 
-    def earlier() -> Iterator[tuple[date, date]]:
-        start, end = first - YEAR, last - YEAR
+    def earlier() -> Iterator[Stretch]:
+        start, end = first - period, last - period
         while start - MARGIN >= earliest:
             yield start - MARGIN, min(end + MARGIN, first - timedelta(days=1))
-            start, end = start - YEAR, end - YEAR
+            start, end = start - period, end - period
 
     return tuple(earlier())
 
 
-def rows_of_season(history: pl.DataFrame, day: str, first: date, last: date) -> pl.DataFrame | None:
-    """The rows of the same weeks of earlier years; ``day`` names a column of dates.
-
-    None where less than a year of history is there, or the season holds fewer than 21 days with rows.
-    """
-    if history.height == 0:
-        return None
-    earliest: date = history[day].min()  # type: ignore[assignment]
-    within = [pl.col(day).is_between(*stretch) for stretch in season(first, last, earliest)]
-    if not within:
-        return None
-    found = history.filter(pl.any_horizontal(within))
-    return found if found[day].n_unique() >= DAYS else None
+def needed(period: timedelta) -> int:
+    """Days of history before a window from which on it has a season."""
+    return (period + MARGIN).days
 
 
 def told_apart(drifted: DriftReport, of_season: DriftReport) -> DriftReport:
     """The report with its drifted features held against the same season: ``seasonal`` are those that it explains.
 
-    ``of_season`` compares the same current rows with those of ``rows_of_season``. A feature is explained where its
-    distance from the season is at most half of that from the reference, and is not itself drift. Prediction and missing
-    columns are explained alike; what could not be computed is not. ``ValueError`` where the reports are not of the same
-    features.
+    ``of_season`` compares the same current rows with those of ``season``. A feature is explained where its distance
+    from the season is at most half of that from the reference, and is not itself drift. The prediction and shares of
+    missing values are explained alike; what could not be computed is not. ``ValueError`` where the reports are not of
+    the same features.
     """
     known = {each.name: each for each in of_season.features}
     if unknown := [each.name for each in drifted.features if each.name not in known]:

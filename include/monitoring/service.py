@@ -1,7 +1,7 @@
 """How the online service did in a span of time, from the lines that it logged, and what its processes use now.
 
-A request that was refused or failed is not in the log of predictions: errors are counted by the service itself, at
-``/metrics`` (docs/serving.md). What is not known is left out, with the reason.
+A request that was refused or failed is not in the log of predictions: what the replicas count of them themselves is
+asked for (``include.monitoring.answers``). What is not known is left out, with the reason.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from include.monitoring.answers import Answers
 from include.records import Record
 
 PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
-INTERVAL = timedelta(minutes=5)  # of which each is served, silent or in doubt
+INTERVAL = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Service(Record):
     disk_free: float  # share of the disk that holds everything
     resources: Resources | None
     notes: tuple[str, ...]  # what is left out, and why
+    answers: Answers | None = None  # older records have none
+
+    @property
+    def default_rate(self) -> float | None:
+        """The share of predictions without the online store; None before the first."""
+        return self.from_defaults / self.predictions if self.predictions else None
 
 
 def measure(lines: Iterable[Mapping[str, Any]], start: datetime, end: datetime, home: Path) -> Service:

@@ -6,25 +6,11 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from include.contract.monitoring import DriftConfig
 from include.monitoring.distributions import WrongTypeError
 from include.monitoring.drift import DriftReport, compare, compare_labels
 from include.monitoring.reference import EmptyWindowError, ReferenceProfile
-
-CONFIG = DriftConfig(alpha=0.01, effect=0.08, prediction_effect=0.1)
-
-
-def normal(rows, mean=0.0, seed=0):
-    return np.random.default_rng(seed).normal(mean, 1, rows)
-
-
-def one(reference, current, config=CONFIG):
-    """The drift of a single column."""
-    report = compare(ReferenceProfile.of(pl.DataFrame({"x": reference})), pl.DataFrame({"x": current}), config)
-    return report.features[0]
+from tests.monitoring.columns import CONFIG, normal, one
 
 
 def named(report, name):
@@ -142,24 +128,6 @@ def test_thousands_of_categories_are_kept_in_a_bounded_size():
     assert found.new_categories == ()  # an unknown one may be among those that were not kept
 
 
-def rare(frequent, singles=900):
-    return pl.DataFrame({"x": [*frequent, *(f"rare {number}" for number in range(singles))]})
-
-
-def test_many_rare_categories_are_no_drift_by_themselves():
-    reference = rare(["a", "b", "c"] * 3000)
-    profile = ReferenceProfile.of(reference)
-    windows = (reference.sample(300, with_replacement=True, seed=seed) for seed in range(150))
-    p_values = [compare(profile, window, CONFIG).features[0].p_value for window in windows]
-    assert np.mean(np.array(p_values) < 0.05) <= 0.1  # one row of a rare category is no news
-
-
-def test_many_rare_categories_do_not_hide_a_shift_of_the_frequent_ones():
-    current = rare(["a"] * 4500 + ["b", "c"] * 2250).sample(300, seed=0)
-    found = compare(ReferenceProfile.of(rare(["a", "b", "c"] * 3000)), current, CONFIG).features[0]
-    assert found.drifted
-
-
 def test_whole_numbers_are_the_same_categories_as_integers_or_floats():
     profile = ReferenceProfile.of(pl.DataFrame({"month": [1, 2, 3] * 100}), categorical=["month"])
     found = compare(profile, pl.DataFrame({"month": [1.0, 2.0, 3.0] * 100}), CONFIG).features[0]
@@ -221,136 +189,6 @@ def test_a_report_survives_json():
     assert DriftReport.from_dict(json.loads(json.dumps(report.to_dict(), allow_nan=False))) == report
 
 
-def test_quantiles_stand_for_all_values_of_a_large_sample():
-    from scipy.stats import ks_2samp, mannwhitneyu, wasserstein_distance
-
-    first, second = normal(80_000), normal(50_000, seed=1) + 0.02
-    found, exact = one(first, second), ks_2samp(first, second)
-    assert found.statistic == pytest.approx(exact.statistic, abs=0.001)
-    assert found.effect == pytest.approx(wasserstein_distance(first, second) / first.std(), abs=0.002)
-    ranks = mannwhitneyu(second, first)
-    assert found.superiority == pytest.approx(ranks.statistic / len(first) / len(second), abs=0.001)
-    # Rounding must not make a difference surer than it is.
-    assert found.p_value >= 2 * min(exact.pvalue, ranks.pvalue)
-    assert found.p_value == pytest.approx(2 * min(exact.pvalue, ranks.pvalue), rel=0.9)
-
-
-@pytest.mark.parametrize(("shift", "scale"), [(0.4, 1.0), (0.0, 1.4)])
-def test_small_samples_are_tested_as_scipy_does(shift, scale):
-    from scipy.stats import ks_2samp, mannwhitneyu
-
-    first, second = normal(700), np.round(scale * normal(400, seed=1) + shift, 1)
-    first = np.round(first, 1)  # ties
-    ranks = mannwhitneyu(first, second, use_continuity=False, method="asymptotic").pvalue
-    whole = ks_2samp(first, second, method="asymp").pvalue
-    assert bool(ranks < whole) == (scale == 1)  # the ranks see a shift best, and a change of the spread not at all
-    assert one(first, second).p_value == pytest.approx(2 * min(ranks, whole), rel=1e-3)
-
-
-def test_many_still_features_raise_no_alarm_and_hide_no_wolf():
-    generator = np.random.default_rng(0)
-    reference = pl.DataFrame({f"f{number}": generator.normal(size=2000) for number in range(40)})
-    current = pl.DataFrame({f"f{number}": generator.normal(size=2000) for number in range(40)})
-    profile = ReferenceProfile.of(reference)
-    assert compare(profile, current, CONFIG).drifted == ()
-    assert compare(profile, current.with_columns(pl.col("f7") + 0.3), CONFIG).drifted == ("f7",)
-
-
-def test_the_psi_of_many_categories_is_not_inflated_by_chance():
-    generator = np.random.default_rng(0)
-    first, second = (generator.integers(0, 100, 2000).astype(str).tolist() for _ in range(2))
-    assert one(first, second).psi < 0.03  # without the correction it would be .1
-
-
-def of_days(days, rows, seed, within=1.0, between=1.0, shift=0.0):
-    """Rows that share a part with those of their day."""
-    generator = np.random.default_rng(seed)
-    day = np.repeat(np.arange(days), rows)
-    value = generator.normal(0, between, days)[day] + generator.normal(shift, within, days * rows)
-    share = 1 / (1 + np.exp(-generator.normal(0, between, days)))
-    names = np.where(generator.random(days * rows) < share[day], "a", "b")
-    names = np.where(generator.random(days * rows) < 0.3, "c", names)
-    return pl.DataFrame({"x": value, "c": names, "day": day})
-
-
-def test_days_that_differ_are_no_drift():
-    alarms = {"day": 0, None: 0}
-    for seed in range(25):
-        reference, current = of_days(60, 100, seed), of_days(7, 100, 1000 + seed)
-        for blocks in alarms:
-            profile = ReferenceProfile.of(reference.drop("day") if blocks is None else reference, blocks=blocks)
-            alarms[blocks] += bool(compare(profile, current, CONFIG, blocks=blocks).drifted)
-    assert alarms["day"] <= 1
-    assert alarms[None] >= 10  # with each row a draw of its own
-
-
-def test_rows_of_a_day_are_worth_as_many_draws_as_they_vary_alone():
-    shared = compare(ReferenceProfile.of(of_days(60, 100, 0, within=0.01), blocks="day"), of_days(7, 100, 1), CONFIG)
-    assert shared.features[0].draws_current == 700  # without blocks
-    reference, current = of_days(60, 100, 0, within=0.01), of_days(7, 100, 1, within=0.01)
-    found = compare(ReferenceProfile.of(reference, blocks="day"), current, CONFIG, blocks="day").features[0]
-    assert 2 < found.draws_current < 10
-    free = of_days(60, 100, 0, between=0.0)
-    found = compare(ReferenceProfile.of(free, blocks="day"), of_days(7, 100, 1, between=0.0), CONFIG, blocks="day")
-    assert all(each.draws_current > 350 for each in found.features)
-
-
-def test_what_moved_by_more_than_days_do_is_drift():
-    profile = ReferenceProfile.of(of_days(120, 100, 0, between=0.1), blocks="day")
-    moved = of_days(7, 100, 1, between=0.1, shift=0.5)
-    assert compare(profile, moved, CONFIG, blocks="day").drifted == ("x",)
-
-
-def test_a_source_that_falls_out_for_days_is_not_taken_for_single_rows():
-    generator = np.random.default_rng(0)
-    out = np.repeat(generator.random(90) < 0.15, 50)  # whole days are missing
-    day = np.repeat(np.arange(90), 50)
-    frame = pl.DataFrame({"x": np.where(out, np.nan, generator.normal(size=len(out))), "day": day})
-    profile = ReferenceProfile.of(frame.filter(pl.col("day") < 76), blocks="day")
-    window = frame.filter(pl.col("day") >= 76).with_columns(
-        x=pl.when(pl.col("day") < 79).then(float("nan")).otherwise(pl.lit(0.5))
-    )
-    share = 3 / 14
-    found = compare(profile, window, CONFIG, blocks="day").features[0]
-    assert found.missing_current == pytest.approx(share)
-    assert found.missing_q_value > CONFIG.alpha
-
-
-def test_the_blocks_must_be_there_and_whole():
-    frame = of_days(10, 10, 0)
-    profile = ReferenceProfile.of(frame, blocks="day")
-    assert list(profile.features) == ["x", "c"]  # the blocks are no feature
-    with pytest.raises(ValueError, match="block column 'day' is missing"):
-        compare(profile, frame.drop("day"), CONFIG, blocks="day")
-    with pytest.raises(ValueError, match="1 of 100 rows have none"):
-        compare(profile, frame.with_columns(day=pl.Series([None, *range(99)])), CONFIG, blocks="day")
-    with pytest.raises(ValueError, match="not among the reference's columns: week"):
-        ReferenceProfile.of(frame, blocks="week")
-
-
-def test_a_column_of_identifiers_fits_into_memory():
-    frame = pl.DataFrame({"id": [f"{row:06}" for row in range(20_000)], "day": np.repeat(np.arange(100), 200)})
-    found = ReferenceProfile.of(frame, blocks="day").features["id"].dependence
-    assert found.blocks == 100
-    assert np.isfinite(found.level)
-
-
-def test_a_single_day_is_worth_a_single_draw():
-    found = compare(ReferenceProfile.of(of_days(1, 50, 0), blocks="day"), of_days(1, 50, 1), CONFIG, blocks="day")
-    assert found.features[0].draws_reference == pytest.approx(1)
-    assert found.drifted == ()
-
-
-def test_a_lazy_frame_gives_the_same(tmp_path):
-    reference, current = of_days(30, 40, 0), of_days(7, 40, 1, shift=0.4)
-    for name, frame in (("reference", reference), ("current", current)):
-        frame.write_parquet(tmp_path / f"{name}.parquet")
-    lazy = [pl.scan_parquet(tmp_path / f"{name}.parquet") for name in ("reference", "current")]
-    profile = ReferenceProfile.of(reference, blocks="day")
-    assert ReferenceProfile.of(lazy[0], blocks="day") == profile
-    assert compare(profile, lazy[1], CONFIG, blocks="day") == compare(profile, current, CONFIG, blocks="day")
-
-
 def test_labels_are_held_against_those_that_were_learned_from():
     reference = pl.DataFrame({"x": normal(2000), "late": [True, False, False, False] * 500})
     profile = ReferenceProfile.of(reference, label="late")
@@ -370,43 +208,3 @@ def test_categories_have_a_jensen_shannon_distance():
     found = one(["a"] * 500 + ["b"] * 500, ["c"] * 1000)
     assert found.jensen_shannon == pytest.approx(1)
     assert one(["a", "b"] * 500, ["a", "b"] * 300).jensen_shannon == 0
-
-
-def test_a_profile_of_days_survives_json():
-    profile = ReferenceProfile.of(of_days(30, 40, 0), blocks="day", label="c")
-    assert ReferenceProfile.from_dict(json.loads(json.dumps(profile.to_dict(), allow_nan=False))) == profile
-
-
-COLUMN = st.lists(st.none() | st.integers(-5, 5).map(float), min_size=1, max_size=60)
-
-
-@settings(max_examples=60, deadline=None)
-@given(first=COLUMN, second=COLUMN)
-def test_the_tests_do_not_care_which_side_is_the_reference(first, second):
-    kind = {"schema": {"x": pl.Float64}}
-    there = compare(
-        ReferenceProfile.of(pl.DataFrame({"x": first}, **kind)), pl.DataFrame({"x": second}, **kind), CONFIG
-    )
-    back = compare(ReferenceProfile.of(pl.DataFrame({"x": second}, **kind)), pl.DataFrame({"x": first}, **kind), CONFIG)
-    one_way, other = there.features[0], back.features[0]
-    assert one_way.computed == other.computed
-    assert one_way.missing_p_value == pytest.approx(other.missing_p_value)
-    if len(set(first) - {None}) > 1 and len(set(second) - {None}) > 1:  # a constant has a test of its own
-        assert one_way.statistic == pytest.approx(other.statistic)
-        assert one_way.p_value == pytest.approx(other.p_value)
-
-
-@settings(max_examples=60, deadline=None)
-@given(first=st.lists(st.sampled_from("abcde"), min_size=1), second=st.lists(st.sampled_from("abcde"), min_size=1))
-def test_categories_are_compared_symmetrically_and_within_bounds(first, second):
-    there, back = one(first, second), one(second, first)
-    assert there.effect == pytest.approx(back.effect)
-    assert there.p_value == pytest.approx(back.p_value)
-    assert 0 <= there.effect <= 1 + 1e-12
-    assert 0 <= there.p_value <= 1
-
-
-@settings(max_examples=60, deadline=None)
-@given(values=COLUMN)
-def test_nothing_drifts_from_itself(values):
-    assert not one(pl.Series(values, dtype=pl.Float64), pl.Series(values, dtype=pl.Float64)).drifted

@@ -99,6 +99,20 @@ def test_outliers_are_counted():
     assert found.outliers.alarms == ("hour",)
 
 
+def test_rows_whose_numbers_go_together_in_another_way_are_outliers():
+    def by_x(frame: pl.DataFrame, factor: float) -> pl.DataFrame:
+        noise = np.random.default_rng(frame.height).normal(0, 0.1, frame.height)
+        return frame.with_columns(hour=12 + factor * pl.col("x") + pl.lit(noise))
+
+    gate = by_x(GATE, 3)
+    still, _ = look(by_x(rows(8), 3), gate=gate)
+    assert still.outliers.rows.computed and not still.outliers.rows.alarm
+    turned, _ = look(by_x(rows(8), -3), gate=gate)
+    assert [each.name for each in turned.outliers.raised] == ["rows as a whole"]
+    few, _ = look(rows(8), gate=GATE.head(600))
+    assert few.outliers.rows is None
+
+
 def test_no_labels_for_a_week_leave_an_estimate_and_nothing_else():
     found, _ = look(rows(8).with_columns(label=pl.lit(None, pl.Float64)))
     assert {day.coverage for day in found.days} == {0.0}

@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 
 from include.contract.loading import Folder, load_use_case
-from include.contract.partitions import Partition
-from include.features import compute, store
+from include.features import store
 from include.history import log as history
-from include.ingestion import ingest, landing, versions
+from include.ingestion import versions
 from include.monitoring import monitor, numbers, observation
 from include.registry import models
 from include.serving import batch
 from include.settings import get_settings
 from include.training import train
+from tests.partitions import bring_in
 
 USE_CASES = Path(__file__).parents[1] / "use_cases"
 BOOTSTRAP, NEXT, THEN = "2013-01-07/2013-02-11", "2013-02-18", "2013-02-25"
@@ -46,15 +46,6 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
             batch.score(use_case, bring_in(use_case, key))
         yield use_case
     get_settings.cache_clear()
-
-
-def bring_in(use_case: Folder, key: str) -> list[Partition]:
-    partitions = use_case.config.calendar.parse(key)
-    landing.land(use_case, partitions)
-    ingest.check(use_case, partitions)
-    revision = ingest.publish(use_case, partitions, origin="test").revision
-    compute.compute(use_case, partitions, revision)
-    return partitions
 
 
 def watch(use_case: Folder, key: str) -> observation.Observation:

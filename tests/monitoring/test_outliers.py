@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from include.contract.monitoring import DriftConfig
-from include.monitoring.outliers import OutlierReport, find, whole_rows
+from include.monitoring.outliers import OutlierReport, find
 from include.monitoring.reference import EmptyWindowError, ReferenceProfile
 
 CONFIG = DriftConfig()
@@ -113,31 +113,6 @@ def test_a_constant_has_no_outliers_while_it_stays():
     profile = ReferenceProfile.of(pl.DataFrame({"x": [3.0] * 500}))
     assert find(profile, pl.DataFrame({"x": [3.0] * 100}), CONFIG).alarms == ()
     assert find(profile, pl.DataFrame({"x": [3.0] * 80 + [4.0] * 20}), CONFIG).alarms == ("x",)
-
-
-def correlated(rows, seed, sign=1):
-    generator = np.random.default_rng(seed)
-    x = generator.normal(size=rows)
-    return pl.DataFrame({"x": x, "y": sign * x + generator.normal(0, 0.05, rows), "c": ["a", "b"] * (rows // 2)})
-
-
-def test_rows_that_break_a_pattern_are_unlike_as_a_whole():
-    reference = correlated(6000, 0)
-    still = whole_rows(reference, correlated(2000, 1), CONFIG, seed=0)
-    assert not still.alarm
-    assert whole_rows(reference, correlated(2000, 1, sign=-1), CONFIG, seed=0).alarm  # each value is common
-
-
-def test_rows_as_a_whole_need_numbers_that_vary():
-    frame = correlated(4000, 0).select(x=pl.lit(1.0), c="c")
-    found = whole_rows(frame, frame, CONFIG, seed=0)
-    assert (found.alarm, found.computed) == (True, False)
-    assert "no column of numbers that vary" in found.reasons[0]
-
-
-def test_a_score_needs_reference_rows():
-    with pytest.raises(EmptyWindowError, match="a score needs 2000"):
-        whole_rows(correlated(100, 0), correlated(100, 1), CONFIG, seed=0)
 
 
 def test_a_report_survives_json():

@@ -43,6 +43,14 @@ def test_feature_drift_alone_never_asks_but_is_named():
     assert "drifted features, no cause by themselves: carrier, wind" in decision.reasons
 
 
+def test_what_the_season_moved_is_named_and_is_neither_cause_nor_new_evidence():
+    seasonal = evidence(seasonal_features=("temperature", "rain"))
+    decision = decide(seasonal, RetrainingConfig(on_feature_drift=True), [])
+    assert verdict(decision) == ("no", None)
+    assert "moved as at this time of earlier years, no drift: rain, temperature" in decision.reasons
+    assert seasonal.id == evidence().id
+
+
 @pytest.mark.parametrize(
     ("switch", "facts"),
     [("on_quality_loss", {"quality": WORSE}), ("on_prediction_drift", {"prediction_drift": MOVED})],

@@ -1,107 +1,24 @@
 """The report is one page that needs nothing else, shows what it was given, and shows it as text."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
-from html.parser import HTMLParser
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
 
-from include.contract.monitoring import DriftConfig, QualityConfig
-from include.monitoring.charts import HistoryPoint, histogram, label, ticks, timeline, volume
-from include.monitoring.distributions import NumericProfile, numeric_histogram
+from include.contract.monitoring import DriftConfig
+from include.monitoring.answers import Answers
+from include.monitoring.charts import label
 from include.monitoring.drift import compare
+from include.monitoring.outliers import Outliers
 from include.monitoring.policy import RetrainingDecision
-from include.monitoring.quality import Promise, measure
 from include.monitoring.reference import ReferenceProfile
 from include.monitoring.report import ReportData, chance, percent, render
+from include.monitoring.service import Service
+from tests.monitoring.pages import HOSTILE, Page, full, history
 from tests.monitoring.planted import config, look, rows
-
-HOSTILE = "<script>alert('x')</script>"
-
-
-class Page(HTMLParser):
-    """Tags and text of a page; fails on tags that are not closed in order."""
-
-    VOID = frozenset({"meta", "br", "link", "img", "input"})
-
-    def __init__(self, html):
-        super().__init__()
-        self.open, self.tags, self.texts = [], [], []
-        self.feed(html)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-
-def history(days=10):
-    return tuple(
-        HistoryPoint(
-            f"2013-03-{day + 1:02}",
-            None if day == 3 else 0.5 + day / 100,
-            None if day == 3 else (0.4, 0.7),
-            0.55,
-            "7" if day < 6 else "8",
-            day == 6,
-            1000,
-            900,
-        )
-        for day in range(days)
-    )
-
-
-def full(**changes):
-    generator = np.random.default_rng(0)
-    reference = pl.DataFrame({"still": generator.normal(size=3000), "carrier": ["AA", "UA"] * 1500})
-    reference = reference.with_columns(
-        moved=pl.Series(generator.normal(size=3000)), gone=pl.lit(1.0), p=pl.col("still")
-    )
-    current = reference.drop("gone").with_columns(pl.col("moved") + 1)
-    current = current.with_columns(carrier=pl.Series([HOSTILE] * 1000 + ["AA", "UA"] * 1000))
-    labels, blocks = np.zeros(700), np.repeat(np.arange(7), 100)
-    config = QualityConfig(metric="mae", tolerance=0.1)
-    promise = Promise("mae", 0.5, 700, error=0.01)
-    facts = {
-        "use_case": "flight_delay",
-        "title": f"Delays {HOSTILE}",
-        "span": "2013-03-04/2013-03-10",
-        "champion": "8",
-        "decision": RetrainingDecision(
-            "flight_delay",
-            "2013-03-10",
-            datetime(2013, 3, 11, tzinfo=UTC),
-            "8",
-            "retrain",
-            "quality_loss",
-            ("the quality fell",),
-            "0123456789abcdef",
-        ),
-        "quality": measure(labels, labels + 0.8, blocks, 1000, config, "regression", promise, 1),
-        "drift": compare(ReferenceProfile.of(reference, prediction="p"), current, DriftConfig()),
-        "history": history(),
-        "volume": {"rows received": 1234},
-        "quarantined": {"flights": 41, "weather": 3},
-        "identities": {"data revision": "9f2c1e0b7a4d", "run": "monitor__2013-03-10"},
-    }
-    return ReportData(**facts | changes)
 
 
 def test_it_shows_decision_quality_drift_volume_and_identities():
@@ -133,6 +50,68 @@ def test_it_shows_what_was_found_by_day_and_slice():
         assert words in page.text
     assert "<script" not in html
     assert sum(attributes.get("aria-label") == "calibration" for _, attributes in page.tags) == 2
+
+
+def test_a_column_shows_what_its_drift_rests_on():
+    generator = np.random.default_rng(0)
+    day = np.repeat(np.arange(60), 50)
+    shared = generator.normal(size=60)[day] + generator.normal(0, 0.1, len(day))
+    reference = pl.DataFrame({"shared": shared, "kind": ["a", "b"] * 1500, "day": day})
+    current = reference.filter(pl.col("day") < 7)
+    found = compare(ReferenceProfile.of(reference, blocks="day"), current, DriftConfig(), blocks="day")
+    shared_column, kind = found.features
+    text = Page(render(full(drift=found))).text
+    for words in (
+        f"numeric, 350 values worth {shared_column.draws_current:,.0f} draws",
+        f"KS {shared_column.statistic:.3f} {percent(shared_column.superiority)} above",
+        f"JS {kind.jensen_shannon:.3f}",
+    ):
+        assert words in text
+    assert shared_column.draws_current < 50
+
+
+def test_what_the_season_moved_is_told_from_drift():
+    drifted = full().drift
+    moved = replace(drifted.features[2], drifted=False, seasonal=True, reasons=("the season explains it: by far",))
+    season = replace(drifted, features=(*drifted.features[:2], moved, drifted.features[3]), season="held against 2012")
+    text = Page(render(full(drift=season))).text
+    for words in (
+        "Season: held against 2012.",
+        "1 moved with the season",
+        "seasonal",
+        "the season explains it: by far",
+    ):
+        assert words in text
+
+
+def test_the_service_tells_errors_and_availability():
+    found, _ = look(rows(8))
+    answers = Answers(2, 1, 1000, 20, 5, ("http://b did not answer",))
+    seen = Service(980, 990, 99, {"p50": 0.004}, 2.5, 0.4, None, (), answers)
+    text = Page(render(full(findings=replace(found, service=seen)))).text
+    for words in (
+        "replicas ready now 1 of 2",
+        "from defaults 99 (10%)",
+        "refused (4xx) 20",
+        "failed (5xx) 5",
+        "availability 99.50%",
+        "http://b did not answer",
+    ):
+        assert words in text
+
+
+def test_what_is_too_much_for_the_page_is_counted():
+    found, _ = look(rows(8))
+    text = Page(render(full(findings=replace(found, slices=found.slices[:1] * 23)))).text
+    assert "And 3 more slices; the record holds all." in text
+
+
+def test_outliers_of_rows_and_of_the_prediction_are_shown():
+    found, _ = look(rows(8))
+    odd = Outliers("rows as a whole", True, True, ("the share of outliers rose",))
+    report = replace(found.outliers, rows=odd, prediction=replace(odd, name="prediction"))
+    text = Page(render(full(findings=replace(found, outliers=report)))).text
+    assert "rows as a whole the share of outliers rose prediction the share of outliers rose" in text
 
 
 def test_an_empty_stretch_is_shown_as_one():
@@ -188,64 +167,6 @@ def test_the_decision_is_said_in_words(action, trigger, headline):
 def test_the_same_data_gives_the_same_page_also_after_json():
     data = full()
     assert render(ReportData.from_dict(data.to_dict())) == render(data)
-
-
-def test_the_timeline_breaks_where_there_is_no_value_and_marks_promotions():
-    plot = timeline(history(), 900)
-    assert plot.line.count("M") == 2
-    assert plot.band.count("Z") == 2
-    assert [rule.label for rule in plot.rules] == ["8"]
-    assert len(plot.dots) == 9
-    assert all(plot.left <= dot.x <= plot.right and plot.top <= dot.y <= plot.bottom for dot in plot.dots)
-
-
-def test_the_dates_below_a_narrow_axis_do_not_touch():
-    for width in (314, 930):
-        found = timeline(history(31), width).x_ticks
-        gaps = [right.at - left.at for left, right in pairwise(found)]
-        assert min(gaps) > 72  # ten characters
-        assert (found[0].label, found[-1].label) == ("2013-03-01", "2013-03-31")
-
-
-def test_one_partition_is_enough_for_a_timeline():
-    assert len(timeline(history(1), 314).dots) == 1
-
-
-def test_nothing_measured_draws_nothing():
-    empty = (HistoryPoint("2013-03-01"),)
-    assert timeline(empty, 900) is None
-    assert volume(empty, 900) is None
-
-
-def test_labels_are_drawn_within_the_bar_of_their_predictions():
-    plot = volume(history(), 900)
-    assert all(
-        inner.height == pytest.approx(0.9 * bar.height, abs=0.1)
-        for inner, bar in zip(plot.inner_bars, plot.bars, strict=True)
-    )
-
-
-@pytest.mark.parametrize(
-    ("low", "high"), [(0, 1), (0.4123, 0.6277), (-3e-7, 8e-7), (0, 1_532_111), (5, 5), (0, 0), (-2, -1), (1e9, 1e9 + 1)]
-)
-def test_ticks_are_few_and_cover_the_range(low, high):
-    found = ticks(low, high)
-    assert found[0] <= low <= high <= found[-1]
-    assert 2 <= len(found) <= 9
-
-
-def test_a_histogram_has_at_least_two_ticks_and_bins_of_whole_numbers():
-    values = pl.Series(np.random.default_rng(0).integers(0, 24, 5000))
-    shares = numeric_histogram(NumericProfile.of(values), NumericProfile.of(values))
-    assert max(shares.reference) < 1.4 * sorted(shares.reference)[1]
-    assert sum(shares.reference) == pytest.approx(1)
-    assert len(histogram(shares).x_ticks) >= 2
-
-
-@pytest.mark.parametrize("values", [[3.0] * 5, [0.1] * 5, [1e300, 2e300], [0.0, 1e-300]])
-def test_odd_values_can_still_be_drawn(values):
-    side = NumericProfile.of(pl.Series(values))
-    assert histogram(numeric_histogram(side, side)).line
 
 
 def test_numbers_are_written_for_people():

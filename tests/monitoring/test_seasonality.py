@@ -6,12 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from include.contract.monitoring import DriftConfig
+from include.contract.monitoring import DriftConfig, MonitoringConfig, QualityConfig
 from include.monitoring.drift import compare
 from include.monitoring.reference import ReferenceProfile
-from include.monitoring.seasonality import rows_of_season, season, told_apart
+from include.monitoring.seasonality import needed, season, told_apart
 
 CONFIG = DriftConfig()
+YEAR = timedelta(weeks=52)
 FIRST, LAST = date(2013, 7, 1), date(2013, 7, 14)
 
 
@@ -27,7 +28,8 @@ def years(first=date(2011, 1, 1), last=LAST, seed=0):
 def judged(history, current, reference_from=date(2013, 1, 1)):
     reference = history.filter(pl.col("day").is_between(reference_from, date(2013, 2, 28)))
     drifted = compare(ReferenceProfile.of(reference, blocks="day"), current, CONFIG, blocks="day")
-    rows = rows_of_season(history, "day", FIRST, LAST)
+    stretches = season(FIRST, LAST, date(2011, 1, 1), YEAR)
+    rows = history.filter(pl.any_horizontal(pl.col("day").is_between(*stretch) for stretch in stretches))
     of_season = compare(ReferenceProfile.of(rows, blocks="day"), current, CONFIG, blocks="day")
     return drifted, told_apart(drifted, of_season)
 
@@ -64,20 +66,21 @@ def test_what_has_not_drifted_is_left_as_it_is():
 
 
 def test_the_season_is_the_same_weeks_of_every_earlier_year():
-    found = season(FIRST, LAST, earliest=date(2011, 1, 1))
+    found = season(FIRST, LAST, date(2011, 1, 1), YEAR)
     assert found == ((date(2012, 6, 18), date(2012, 7, 29)), (date(2011, 6, 20), date(2011, 7, 31)))
     assert all((FIRST - start).days % 7 == 0 for start, _ in found)  # weekdays meet weekdays
 
 
 def test_less_than_a_year_of_history_says_nothing():
-    assert season(FIRST, LAST, earliest=date(2012, 8, 1)) == ()
-    assert rows_of_season(years(first=date(2012, 8, 1)), "day", FIRST, LAST) is None
-    assert rows_of_season(years().clear(), "day", FIRST, LAST) is None
+    enough = FIRST - timedelta(days=needed(YEAR))
+    assert len(season(FIRST, LAST, enough, YEAR)) == 1
+    assert season(FIRST, LAST, enough + timedelta(days=1), YEAR) == ()
 
 
-def test_a_season_of_few_days_says_nothing():
-    gaps = years().filter(~pl.col("day").is_between(date(2011, 6, 1), date(2012, 7, 10)))
-    assert rows_of_season(gaps, "day", FIRST, LAST) is None
+def test_another_period_has_another_season():
+    half = timedelta(weeks=26)
+    found = season(FIRST, LAST, date(2012, 6, 1), half)
+    assert found == ((date(2012, 12, 17), date(2013, 1, 27)), (date(2012, 6, 18), date(2012, 7, 29)))
 
 
 def test_what_could_not_be_computed_is_not_explained():
@@ -89,7 +92,7 @@ def test_what_could_not_be_computed_is_not_explained():
 
 def test_a_window_must_end_after_it_begins():
     with pytest.raises(ValueError, match="before it begins"):
-        season(LAST, FIRST, earliest=date(2011, 1, 1))
+        season(LAST, FIRST, date(2011, 1, 1), YEAR)
 
 
 def test_reports_must_be_of_the_same_features():
@@ -98,3 +101,15 @@ def test_reports_must_be_of_the_same_features():
     other = compare(ReferenceProfile.of(history.select("price")), window(history), CONFIG)
     with pytest.raises(ValueError, match="lacks temperature"):
         told_apart(drifted, other)
+
+
+@pytest.mark.parametrize("season", ["10d", "12w", "365d"])
+def test_a_year_is_whole_weeks_and_not_too_few(season):
+    with pytest.raises(ValueError, match=r"season: .* must be whole weeks, at least 13w; a year is 52w"):
+        MonitoringConfig(season=season, quality=QualityConfig(metric="mae", tolerance=1))
+
+
+def test_data_without_a_season_says_so():
+    quality = QualityConfig(metric="mae", tolerance=1)
+    assert MonitoringConfig(season=None, quality=quality).season is None
+    assert MonitoringConfig(quality=quality).season == YEAR
