@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -76,6 +76,16 @@ def read(use_case: str) -> list[Entry]:
     """All decisions about a use case, the oldest first; ``HistoryError`` where a line is no decision."""
     file = _file(use_case)
     return [_entry(file, number, content) for number, content in enumerate(file.read(), 1)]
+
+
+def newest_first(use_case: str, outcomes: Collection[str] = ()) -> Iterator[Entry]:
+    """The decisions from the end on, or those with one of the outcomes, reading no more of the log than is asked for.
+
+    ``HistoryError`` where a line is no decision.
+    """
+    file = _file(use_case)
+    found = ((-back, each) for back, each in enumerate(file.newest_first()))
+    return (_entry(file, line, each) for line, each in found if not outcomes or each.get("outcome") in outcomes)
 
 
 def head(use_case: str) -> Head | None:

@@ -130,6 +130,12 @@ class Airflow:
         waiting = [each for each in found["hitl_details"] if each["task_instance"]["state"] in WAITING]
         return [_question(each) for each in reversed(waiting)]
 
+    async def answered(self, dag_id: str, run_id: str) -> tuple[str, ...]:
+        """What was chosen in a run that had asked; empty while nobody has answered."""
+        where = f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}/hitlDetails"
+        found = await self._call("GET", where, params={"response_received": True})
+        return tuple(option for each in found["hitl_details"] for option in each["chosen_options"])
+
     async def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any], note: str) -> None:
         """Start a run of this id; one that is there already stays the only one."""
         body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf), "note": note}
@@ -140,10 +146,15 @@ class Airflow:
                 raise
 
     async def answer(self, asked: Question, option: str, form: Mapping[str, str]) -> None:
-        """Answer a question as the user."""
+        """Answer a question as the user; the same answer once more stays the only one."""
         where = f"/dags/{quote(asked.dag_id)}/dagRuns/{quote(asked.run_id, safe='')}/taskInstances"
         body = {"chosen_options": [option], "params_input": dict(form)}
-        await self._call("PATCH", f"{where}/{quote(asked.task_id)}/-1/hitlDetails", json=body)
+        try:
+            await self._call("PATCH", f"{where}/{quote(asked.task_id)}/-1/hitlDetails", json=body)
+        except AirflowRefusedError as error:
+            known = await self.answered(asked.dag_id, asked.run_id) if error.status == httpx.codes.CONFLICT else ()
+            if option not in known:
+                raise
 
     async def overview(self, tag: str) -> tuple[list[Run], list[Scheduled], list[Question]]:
         """The newest runs, the next ones and the open questions, asked at the same time."""

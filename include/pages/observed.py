@@ -15,6 +15,7 @@ import msgspec
 
 from include.monitoring.charts import HistoryPoint
 from include.monitoring.observation import record_file
+from include.pages.found import Findings
 
 
 class FeatureDrift(msgspec.Struct, frozen=True):
@@ -71,6 +72,7 @@ class Seen(msgspec.Struct, frozen=True):
     quality: Quality
     drift: Drift | None
     decision: Decision
+    findings: Findings | None = None  # older records have none
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -90,6 +92,7 @@ class Point(msgspec.Struct, frozen=True):
     features: int | None
     action: str
     reason: str
+    shifts: tuple[str, ...] = ()  # their kinds
 
 
 _reader = msgspec.json.Decoder(Seen)
@@ -147,6 +150,7 @@ def point(seen: Seen) -> Point:
         features=len(drift.features) if drift else None,
         action=seen.decision.action,
         reason=seen.decision.reasons[0] if seen.decision.reasons else "",
+        shifts=seen.findings.kinds if seen.findings else (),
     )
 
 

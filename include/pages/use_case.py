@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from include.contract.loading import Folder
 from include.monitoring.charts import Draw, HistoryPoint, Plot, timeline, volume
-from include.pages import observed, overview
+from include.pages import found, observed, overview
+from include.pages.found import Line
 from include.pages.observed import FeatureDrift, Point
 from include.pages.overview import Card
 
@@ -26,7 +27,10 @@ class Chart:
 
 @dataclass(frozen=True)
 class HealthPage:
-    """``listed`` are the newest observations, the newest first; ``moved`` the features that moved most at the last."""
+    """``listed`` are the newest observations, the newest first.
+
+    Of the last one, ``found`` is what the monitor found, and ``moved`` the features that moved most.
+    """
 
     card: Card
     span: int
@@ -35,6 +39,7 @@ class HealthPage:
     drift: Chart | None
     volume: Chart | None
     listed: tuple[Point, ...]
+    found: tuple[Line, ...]
     moved: tuple[FeatureDrift, ...]
 
 
@@ -43,7 +48,7 @@ def page(use_case: Folder, span: str = "60") -> HealthPage:
     wanted = SPANS.get(span, min(SPANS.values()))
     card = overview.card(use_case)
     points = observed.points(use_case.config.name, wanted) if not card.problem else []
-    drift = card.last.drift if card.last else None
+    drift, findings = (card.last.drift, card.last.findings) if card.last else (None, None)
     measured = [each for each in drift.features if each.drifted or each.effect is not None] if drift else []
     return HealthPage(
         card=card,
@@ -53,6 +58,7 @@ def page(use_case: Folder, span: str = "60") -> HealthPage:
         drift=_chart(timeline, observed.drift_line(points)),
         volume=_chart(volume, observed.quality_line(points)),
         listed=tuple(reversed(points[-LISTED:])),
+        found=found.lines(findings, card.metric) if findings else (),
         moved=tuple(sorted(measured, key=lambda each: (not each.drifted, -(each.effect or 0.0)))[:LISTED]),
     )
 

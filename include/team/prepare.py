@@ -71,7 +71,7 @@ def create_models() -> None:
 def accept_tokens() -> None:
     """The tokens with which the system asks its own replicas."""
     tokens, now = Tokens(get_settings().tokens), datetime.now(UTC).replace(microsecond=0)
-    tokens.accept(os.environ["EVERGREEN_SERVING_TOKEN"], "evergreen", ["predict"], now)
+    tokens.accept(os.environ["EVERGREEN_SERVING_TOKEN"], "evergreen", ["predict", "admin"], now)
     tokens.accept(os.environ["PROMETHEUS_TOKEN"], "prometheus", ["admin"], now)
 
 

@@ -6,14 +6,16 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jwt
 import pytest
 from selenium import webdriver
 
+from include.demo.steps import Tour
 from include.local.credentials import load_credentials
 from include.settings import get_settings
-from tests.e2e.conftest import first, tour  # noqa: F401 - the fixtures of the running system
+from tests.e2e.conftest import approval_required, first, tour  # noqa: F401 - the fixtures of the running system
 
 WIDE, NARROW = (1400, 1000), (360, 800)
 
@@ -26,6 +28,13 @@ def token(role: str) -> str:
     claims = {"sub": f"a {role}", "role": role, "teams": [], "jti": uuid.uuid4().hex, "aud": "apache-airflow"}
     claims |= {"iat": now, "nbf": now, "exp": now + 3600}
     return jwt.encode(claims, load_credentials(get_settings()).jwt_secret, algorithm="HS512")
+
+
+@pytest.fixture(scope="module")
+def asking(tour: Tour, first: dict[str, Any]) -> Iterator[Tour]:  # noqa: F811 - the fixtures above
+    """The system with a first model in production, whose successor a person must approve."""
+    with approval_required(tour, minutes=10):
+        yield tour
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from include.serving.prediction_log import read_online
 from include.settings import REPOSITORY, get_settings
 from tests.feature_store import CONFIG, LATER, build_store
 from tests.model_store import register_classifier
+from tests.ports import free_port
 
 NAME = "trips_late"
 TAG = "evergreen-serving:test"
@@ -57,12 +57,6 @@ def image() -> Iterator[str]:
     assert f"image: {TAG}, " in done.stdout
     yield TAG
     docker("image", "rm", "--no-prune", TAG, check=False)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait(what: str, condition: Callable[[], bool], seconds: float, told: Callable[[], str]) -> None:

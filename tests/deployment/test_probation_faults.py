@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from include import alerts
 from include.contract.loading import Folder
 from include.deployment import evidence, ledger, probation, published, rollout, switch
 from include.history import log as history
-from include.settings import get_settings
 from tests.deployment.conftest import NAME
+from tests.deployment.dying import Fate, Server, Write, forking, killed
 from tests.deployment.test_probation import advance, answer, predict, stopped, wanting
 from tests.deployment.test_rollout import state, told
 
 pytestmark = pytest.mark.faults
-
-Server = Any
-Write = tuple[Any, str, int]  # the first, second ... call of a function of a module
 
 # Every write in its order: what is killed right after it has been done.
 GOING_ON: dict[str, Write] = {
@@ -48,42 +39,13 @@ FALLING_BACK: dict[str, Write] = {
 
 @pytest.fixture(scope="module")
 def server() -> Server:
-    """Processes that are forked from one which has imported everything and opened nothing."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.deployment.test_probation_faults", "mlflow", "sklearn.dummy"])
-    return context
+    return forking(__name__)
 
 
-def killed(server: Server, write: Write, use_case: Folder, begun: int | None) -> None:
-    """Advance in a process that is killed after the write."""
-    named = (write[0].__name__, *write[1:])
-    child = server.Process(target=_advance_and_die, args=(dict(os.environ), str(Path.cwd()), named, use_case, begun))
-    child.start()
-    child.join(timeout=120)
-    assert child.exitcode == -signal.SIGKILL
-
-
-def _advance_and_die(
-    environment: dict[str, str], folder: str, write: tuple[str, str, int], use_case: Folder, begun: int | None
-) -> None:
-    import sys
-
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    get_settings.cache_clear()
+def _advance(fate: Fate, use_case: Folder, begun: int | None) -> None:
+    fate.begin()
     switch.verify_replicas = lambda use_case, generation: None
-    module, function, count = write
-    real, calls = getattr(sys.modules[module], function), []
-
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        result = real(*arguments, **options)
-        calls.append(function)
-        if len(calls) == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    setattr(sys.modules[module], function, wrapped)
+    fate.seal()
     advance(use_case, begun)
 
 
@@ -95,7 +57,7 @@ def test_killed_between_two_steps_it_goes_on(
     wanted = wanting(use_case, "shadow", 0.1)
     begun = probation.begin(wanted, third, origin="run", actor="ada")
     predict(second, third, (1.0, 1.1), (2.0, 2.1))
-    killed(server, write, wanted, begun)
+    killed(server, write, _advance, wanted, begun)
     head = ledger.head(NAME)
     assert head is not None
     if head.number == begun:
@@ -117,7 +79,7 @@ def test_killed_while_it_falls_back_it_still_does(
     wanted = wanting(use_case, "shadow", 0.1)
     begun = probation.begin(wanted, third, origin="run", actor="ada")
     predict(second, third, (1.0, None))
-    killed(server, write, wanted, begun)
+    killed(server, write, _advance, wanted, begun)
     outcome = advance(wanted, begun)
     assert outcome is not None and not outcome.passed and "failed on 1 of" in outcome.reasons[0]
     assert state() == (second, None, "", 0.0)

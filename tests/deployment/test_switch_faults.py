@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,13 @@ from include.registry import models
 from include.registry.client import RegistryUnavailable
 from include.settings import get_settings
 from tests.deployment.conftest import NAME
+from tests.deployment.dying import Fate, Server, Write, forking, killed
 from tests.deployment.test_switch import champion, outcomes, previous, promotion, recorded, rollback
 
 pytestmark = pytest.mark.faults
 
 # Every write of a change in its order: what is killed right after it has been done.
-STEPS: dict[str, tuple[Any, str, int]] = {
+STEPS: dict[str, Write] = {
     "the record of features": (in_use, "record", 1),
     "the ledger": (ledger, "append", 1),
     "the record of features again": (in_use, "record", 2),
@@ -36,66 +35,34 @@ STEPS: dict[str, tuple[Any, str, int]] = {
     "the history": (history, "append", 1),
     "the anchor": (published, "anchor", 1),
 }
-TAKING_BACK: dict[str, tuple[Any, str, int]] = {
+TAKING_BACK: dict[str, Write] = {
     "the ledger": (ledger, "append", 2),
     "the aliases": (models, "set_alias", 4),
     "the tag": (published, "publish", 2),
     "the history": (history, "append", 1),
 }
 
-Server = Any
-
 
 @pytest.fixture(scope="module")
 def server() -> Server:
-    """Processes that are forked from one which has imported everything and opened nothing."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.deployment.test_switch_faults", "mlflow", "sklearn.dummy"])
-    return context
+    return forking(__name__)
 
 
-def killed(server: Server, step: tuple[Any, str, int], version: int, against: int, *, replicas: bool = True) -> None:
-    """Promote in a process that is killed after the step."""
-    child = server.Process(
-        target=_promote_and_die, args=(dict(os.environ), str(Path.cwd()), _named(step), version, against, replicas)
-    )
-    child.start()
-    child.join(timeout=120)
-    assert child.exitcode == -signal.SIGKILL
-
-
-def _named(step: tuple[Any, str, int]) -> tuple[str, str, int]:
-    return step[0].__name__, step[1], step[2]
-
-
-def _promote_and_die(
-    environment: dict[str, str], folder: str, step: tuple[str, str, int], version: int, against: int, replicas: bool
-) -> None:
-    import sys
-
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    get_settings.cache_clear()
+def _promote(fate: Fate, version: int, against: int, *, replicas: bool = True) -> None:
+    fate.begin()
 
     def verify(use_case: str, generation: Generation) -> None:
         if not replicas and generation.champion == version:
             raise switch.SwitchError("replica down")
 
     switch.verify_replicas = verify
-    module, function, count = step
-    real, calls = getattr(sys.modules[module], function), []
-
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        result = real(*arguments, **options)
-        calls.append(function)
-        if len(calls) == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    setattr(sys.modules[module], function, wrapped)
+    fate.seal()
     config = type("Config", (), {"name": NAME})()
     switch.promote(type("Folder", (), {"config": config})(), promotion(version, "killed"), against)  # type: ignore[arg-type]
+
+
+def _promote_without_replicas(fate: Fate, version: int, against: int) -> None:
+    _promote(fate, version, against, replicas=False)
 
 
 @pytest.fixture
@@ -119,11 +86,9 @@ def whole() -> None:
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
-def test_run_again_it_goes_on(
-    step: tuple[Any, str, int], server: Server, use_case: Folder, three: tuple[int, int, int]
-) -> None:
+def test_run_again_it_goes_on(step: Write, server: Server, use_case: Folder, three: tuple[int, int, int]) -> None:
     _, second, third = three
-    killed(server, step, third, second)
+    killed(server, step, _promote, third, second)
     switch.promote(use_case, promotion(third, "killed"), second)
     assert (champion(), previous()) == (third, second)
     assert outcomes()[2:] == [("promoted", third, second)]
@@ -132,10 +97,10 @@ def test_run_again_it_goes_on(
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 def test_another_change_takes_it_back_first(
-    step: tuple[Any, str, int], server: Server, use_case: Folder, three: tuple[int, int, int]
+    step: Write, server: Server, use_case: Folder, three: tuple[int, int, int]
 ) -> None:
     first, second, third = three
-    killed(server, step, third, second)
+    killed(server, step, _promote, third, second)
     switch.rollback(use_case, rollback(first))
     assert champion() == first
     whole()
@@ -150,10 +115,10 @@ def test_another_change_takes_it_back_first(
 
 @pytest.mark.parametrize("step", TAKING_BACK.values(), ids=TAKING_BACK)
 def test_killed_while_it_takes_itself_back(
-    step: tuple[Any, str, int], server: Server, use_case: Folder, three: tuple[int, int, int]
+    step: Write, server: Server, use_case: Folder, three: tuple[int, int, int]
 ) -> None:
     first, second, third = three
-    killed(server, step, third, second, replicas=False)
+    killed(server, step, _promote_without_replicas, third, second)
     switch.rollback(use_case, rollback(first))
     assert outcomes()[2:] == [("taken back", third, second), ("rolled back", first, second)]
     whole()

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from include.contract.loading import load_use_case
+from include.contract.loading import FILE, load_use_case
 from include.demo.steps import Tour
+from include.history import log as history
+from include.history.log import Entry
 from include.local.airflow_client import AirflowClient
+from include.local.airflow_records import Run
 from include.settings import get_settings
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def local(command: str) -> subprocess.CompletedProcess[str]:
@@ -67,3 +63,45 @@ def first(tour: Tour) -> dict[str, Any]:
     """The first model: from raw data to production."""
     tour.ingest("2013-01-07/2013-03-04")
     return {**tour.promote(tour.train({"reason": "first"})), "served": tour.served()}
+
+
+@contextmanager
+def approval_required(tour: Tour, minutes: int) -> Iterator[None]:
+    """The use case wants a person's approval within so many minutes; its gate lets all pass that is not far worse."""
+    file = tour.use_case.path / FILE
+    before = file.read_text()
+    content = yaml.safe_load(before)
+    content["approval"] = {"required": True, "deadline": f"{minutes}m"}
+    content["gate"]["champion"] |= {"rule": "non-inferiority", "margin": 20.0}
+    file.write_text(yaml.safe_dump(content))
+    until(lambda: "approve" in tour.airflow.task_ids(f"{tour.name}.promote"))
+    yield
+    file.write_text(before)
+    until(lambda: "approve" not in tour.airflow.task_ids(f"{tour.name}.promote"))
+
+
+def until(condition: Callable[[], bool], timeout: float = 120.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def asked(tour: Tour, training: Run) -> Run:
+    """The promotion of the version of a training, when it waits for an answer."""
+    return awaiting(tour, tour.airflow.find_run(f"{tour.name}.promote", upstream=training))
+
+
+def awaiting(tour: Tour, run: Run) -> Run:
+    """A promotion, when it waits for an answer."""
+    until(lambda: state(tour, run, "approve") in ("awaiting_input", "skipped"))
+    assert state(tour, run, "approve") == "awaiting_input", decided(run, "gate")
+    return run
+
+
+def state(tour: Tour, run: Run, task: str) -> str | None:
+    return next((each.state for each in tour.airflow.tasks(run) if each.task_id == task), None)
+
+
+def decided(run: Run, kind: str) -> list[Entry]:
+    return [each for each in history.read(run.dag_id.split(".")[0]) if each.origin == run.run_id and each.kind == kind]

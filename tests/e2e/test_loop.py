@@ -11,18 +11,15 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
-from include.contract.loading import FILE
 from include.demo.steps import Tour
 from include.features import compute
 from include.features.stale import stale
 from include.files import read_json
 from include.history import log as history
-from include.history.log import Entry
 from include.ingestion import ingest, versions
 from include.local.airflow_client import AirflowError, RunFailedError
 from include.local.airflow_records import Run
@@ -32,6 +29,7 @@ from include.monitoring.parity import Parity
 from include.registry import models
 from include.serving import prediction_log
 from include.settings import get_settings
+from tests.e2e.conftest import approval_required, asked, decided, state
 
 pytestmark = pytest.mark.e2e
 
@@ -177,40 +175,13 @@ def test_the_servers_have_their_pages(tour: Tour) -> None:
 
 @pytest.fixture(scope="module")
 def asking(tour: Tour, first: dict[str, Any]) -> Iterator[Tour]:
-    """The use case wants a person's approval, and its gate lets every model pass that is not far worse."""
-    file = tour.use_case.path / FILE
-    before = file.read_text()
-    content = yaml.safe_load(before)
-    content["approval"] = {"required": True, "deadline": f"{DEADLINE}m"}
-    content["gate"]["champion"] |= {"rule": "non-inferiority", "margin": 20.0}
-    file.write_text(yaml.safe_dump(content))
-    until(lambda: "approve" in tour.airflow.task_ids(f"{tour.name}.promote"))
-    yield tour
-    file.write_text(before)
-    until(lambda: "approve" not in tour.airflow.task_ids(f"{tour.name}.promote"))
-
-
-def until(condition: Any, timeout: float = 120.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    with approval_required(tour, DEADLINE):
+        yield tour
 
 
 def waiting(tour: Tour, alpha: float) -> Run:
     """A candidate's promotion that waits for an answer."""
-    training = tour.train({"model_params": {"alpha": alpha}, "reason": "for approval"})
-    run = tour.airflow.find_run(f"{tour.name}.promote", upstream=training)
-    until(lambda: state(tour, run, "approve") == "awaiting_input")
-    return run
-
-
-def state(tour: Tour, run: Run, task: str) -> str | None:
-    return next((each.state for each in tour.airflow.tasks(run) if each.task_id == task), None)
-
-
-def decided(run: Run, kind: str) -> list[Entry]:
-    return [each for each in history.read(run.dag_id.split(".")[0]) if each.origin == run.run_id and each.kind == kind]
+    return asked(tour, tour.train({"model_params": {"alpha": alpha}, "reason": "for approval"}))
 
 
 def test_a_rejection_by_the_api_changes_nothing_and_is_kept_with_its_note(asking: Tour) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -19,18 +18,13 @@ from include import alerts
 from include.contract.alerts import AlertChannel
 from include.contract.loading import Folder
 from include.orchestration import notifiers
+from tests.ports import free_port
 
 NAME = "station_temperature"
 HOSTILE = 'unit <script>alert(1)</script> & "{{ conn.smtp_default.password }}"\r\nBcc: all@example.com'
 MAIL = AlertChannel(via="email", to=("ada@example.com", "grace@example.com"))
 HOOK = AlertChannel(via="webhook", connection="pager")
 SLACK = AlertChannel(via="slack", connection="slack_ml")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Mailbox:

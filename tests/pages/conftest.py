@@ -65,8 +65,14 @@ class Server:
         async def answer(dag_id: str, run_id: str, task: str, request: Request, who: str = role) -> dict[str, Any]:
             if who != "editor":
                 raise HTTPException(403, "Forbidden")
+            if any(each["run_id"] == run_id for each in self.answers):
+                raise HTTPException(409, "answered already")
             self.answers.append({"run_id": run_id, "task": task, **await request.json()})
             return {}
+
+        @app.get("/api/v2/dags/{dag_id}/dagRuns/{run_id}/hitlDetails")
+        def answered(run_id: str, who: str = role) -> dict[str, Any]:
+            return {"hitl_details": [each for each in self.answers if each["run_id"] == run_id]}
 
         app.mount(MOUNT, _Mounted())
         return app

@@ -41,6 +41,32 @@ def record(use_case: str, partition: str, number: int = 0, **more: Any) -> dict[
     return content | parts | more
 
 
+def findings(**more: Any) -> dict[str, Any]:
+    """What the monitor finds where nothing has moved; ``more`` replaces fields."""
+    nothing = {"rows": 1000, "days": 7, "metrics": [], "reason": "a regression has no probabilities"}
+    gain = {
+        "metric": "mae", "baseline": "a constant", "candidate_value": 0.45, "baseline_value": 0.6, "gain": 0.15,
+        "interval": [0.1, 0.2], "better": True, "rows": 950, "blocks": 7,
+        "sentence": "mae is 0.15 better than that of a constant (gain +0.1 to +0.2)",
+    }  # fmt: skip
+    content = {
+        "days": [], "gain": gain, "ahead": nothing, "held": nothing, "changes": [change()], "label": None,
+        "slices": [], "calibration": None, "gate_calibration": None, "value": None,
+        "outliers": {"features": [outliers("feature 0")], "prediction": None}, "together": None, "shifts": [],
+        "losses": {},
+    }  # fmt: skip
+    return content | more
+
+
+def change(*, computed: bool = True, drifted: bool = False) -> dict[str, Any]:
+    reason = "the loss is what it was" if computed else "3 days are too few to begin with"
+    return {"what": "all rows", "computed": computed, "drifted": drifted, "reason": reason}
+
+
+def outliers(name: str, *, alarm: bool = False) -> dict[str, Any]:
+    return {"name": name, "computed": True, "alarm": alarm, "reasons": ["more than the reference has"]}
+
+
 def feature(name: str, *, drifted: bool = False, bins: int = 0) -> dict[str, Any]:
     histogram = None
     if bins:

@@ -140,10 +140,11 @@ def test_a_viewer_sees_the_pages_and_cannot_act(viewer: TestClient, server: Serv
     page = viewer.get(CASE)
     assert page.status_code == 200
     assert "/actions/" not in page.text
-    for method, data in (("GET", None), ("POST", {**TRAIN, "confirmed": "yes", "attempt": "a" * 32})):
-        answer = viewer.request(method, f"{CASE}/actions/train", data=data)
-        assert answer.status_code == 403
-        assert "you may look at station_temperature" in answer.text
+    for action in ACTIONS:
+        for method, data in (("GET", None), ("POST", {**TRAIN, "confirmed": "yes", "attempt": "a" * 32})):
+            answer = viewer.request(method, f"{CASE}/actions/{action}", data=data)
+            assert answer.status_code == 403
+            assert "you may look at station_temperature" in answer.text
     assert server.runs == {}
 
 
@@ -224,6 +225,22 @@ def test_an_approval_is_shown_with_the_verdict_and_given_when_confirmed(editor: 
     (given,) = server.answers
     assert given["chosen_options"] == ["Reject"]
     assert given["params_input"] == {"note": "not <now>"}
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_an_answer_that_is_sent_twice_is_given_once(editor: TestClient, server: Server, shown: bool) -> None:
+    """Whether the question is still listed when the second comes, or not any more."""
+    server.questions = [question("run-1")]
+    form = {"option": "Approve", "note": "", "confirmed": "yes"}
+    first = editor.post(f"{CASE}/approvals/run-1", data=form, follow_redirects=False)
+    server.questions = server.questions if shown else []
+    second = editor.post(f"{CASE}/approvals/run-1", data=form, follow_redirects=False)
+    assert first.status_code == second.status_code == 303
+    assert first.headers["Location"] == second.headers["Location"]
+    assert len(server.answers) == 1
+    another = editor.post(f"{CASE}/approvals/run-1", data={**form, "option": "Reject"}, follow_redirects=False)
+    assert another.status_code == (409 if shown else 404)
+    assert len(server.answers) == 1
 
 
 def test_an_answer_that_was_not_offered_or_comes_too_late_is_refused(editor: TestClient, server: Server) -> None:

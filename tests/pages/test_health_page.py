@@ -22,9 +22,10 @@ from include.history.log import Decision
 from include.monitoring.observation import Observation, record_file
 from include.pages import observed, use_case
 from include.pages.app import create_app
+from include.pages.site import DASH
 from include.serving import prediction_log
 from include.settings import REPOSITORY
-from tests.pages.observations import feature, keep, record
+from tests.pages.observations import change, feature, findings, keep, outliers, record
 
 NAME = "station_temperature"
 CASE = f"/{NAME}"
@@ -47,6 +48,7 @@ def watched(client: TestClient) -> TestClient:
 
 def test_the_made_records_are_those_of_the_monitor() -> None:
     assert Observation.from_dict(record(NAME, "2013-01-07")).last == "2013-01-07"
+    assert Observation.from_dict(record(NAME, "2013-01-07", findings=findings())).findings is not None
 
 
 def test_the_card_tells_champion_quality_drift_and_light(watched: TestClient) -> None:
@@ -66,6 +68,79 @@ def test_the_page_draws_quality_and_drift_with_axes_and_values(watched: TestClie
     assert "2013-01-07: 0.45 [0.43, 0.47], champion 1" in page
     assert "version 2</text>" in page
     assert f'href="{CASE}/reports/2013-07-29"' in page
+
+
+def found(page: str) -> dict[str, tuple[str, str]]:
+    """What the page says that the monitor found: the state and the words of each line."""
+    section = page.split("<h2>What the monitor found</h2>")[1].split("</section>", maxsplit=1)[0]
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in section.split("<tr>")[2:]]
+    return {what: (state, words) for what, state, words in cells}
+
+
+def test_what_the_monitor_found_is_told_in_a_line_each_with_its_report(client: TestClient) -> None:
+    history.append(Decision(NAME, "promotion", "run-1", "promoted", 1, None, ("better",)))
+    shifts = [
+        {"kind": "concept", "columns": ["all rows"], "reasons": ["all rows: errors rose"]},
+        {"kind": "covariate", "columns": list("abcd"), "reasons": [f"{name}: effect 0.2" for name in "abcd"]},
+        {"kind": "season", "columns": ["temp"], "reasons": ["temp: as every spring"]},
+    ]
+    slices = [
+        {"column": "season", "value": "spring", "rows": 60, "now": None, "interval": None, "gate": None},
+        {"column": "season", "value": None, "rows": 70, "now": 0.7, "interval": None, "gate": 0.5},
+    ]
+    worth = {"rows": 950, "value": 1234.5, "nothing": None, "baseline": 0.0}
+    service = {
+        "requests": 1200, "predictions": 1300, "from_defaults": 5, "latency": {"p99": 0.0084}, "busiest": 1.0,
+        "disk_free": 0.5, "resources": None, "notes": [],
+    }  # fmt: skip
+    kept = findings(
+        shifts=shifts, slices=slices, value={"unit": "EUR", "window": worth, "days": {}}, service=service,
+        outliers={"features": [outliers("dew", alarm=True), outliers("temp")],
+                  "prediction": outliers("wind", alarm=True)},
+        together={"separable": True, "reasons": ["AUC of 0.9"], "auc": 0.9, "p_value": 0.0, "n_reference": 9,
+                  "n_current": 9, "features": []},
+    )  # fmt: skip
+    (*_, last) = keep(NAME, 2, findings=kept)
+    assert Observation.from_dict(record(NAME, last, findings=kept)).findings is not None
+    page = client.get(CASE).text
+    assert found(page) == {
+        "Shift: concept": ("have a look", "all rows: errors rose"),
+        "Shift: covariate": ("have a look", "a: effect 0.2; b: effect 0.2; and 2 more"),
+        "Shift: season": (DASH, "temp: as every spring"),
+        "Outliers": ("have a look", "wind: more than the reference has; and 1 more"),
+        "All features together": ("have a look", "AUC of 0.9"),
+        "Against a constant": ("all right", "mae is 0.15 better than that of a constant (gain +0.1 to +0.2)"),
+        "Slice that does worst against the gate": (DASH, "season missing: mae 0.7, at the gate 0.5, of 70 rows"),
+        "Value": (DASH, "+1,234.5 EUR in 950 labelled predictions"),
+        "Online service": (
+            "have a look", "5 predicted without the online store; 1,200 requests, 1,300 predictions, p99 8.4 ms",
+        ),
+    }  # fmt: skip
+    assert page.split("What the monitor found")[1].count(f'href="{CASE}/reports/{last}"') == 2
+    assert page.count("<td>concept, covariate, season</td>") == 2
+
+
+def test_what_could_not_be_told_is_not_all_right(client: TestClient) -> None:
+    expected = {"metric": "mae", "value": 0.5, "interval": [0.4, 0.6]}
+    keep(NAME, 1, findings=findings(
+        changes=[change(computed=False)], outliers=None, gain=None,
+        ahead={"rows": 1000, "days": 7, "metrics": [expected], "reason": ""},
+    ))  # fmt: skip
+    assert found(client.get(CASE).text) == {
+        "Concept": ("not known", "3 days are too few to begin with"),
+        "Outliers": ("not known", "nothing was predicted in the window"),
+        "All features together": ("not known", "too few rows or days to tell them from the gate&#39;s"),
+        "Expected": (DASH, "mae 0.5 (0.4 to 0.6) of 1,000 predictions, without their labels"),
+    }
+
+
+def test_where_nothing_moved_that_is_said_and_older_records_say_nothing(client: TestClient) -> None:
+    keep(NAME, 1, findings=findings(shifts=[]))
+    page = client.get(CASE).text
+    assert found(page)["Shift"] == ("all right", "none of inputs, labels or concept")
+    assert found(page)["Outliers"] == ("all right", "no more than in the reference")
+    keep(NAME, 1)
+    assert "What the monitor found" not in client.get(CASE).text
 
 
 def test_the_span_can_be_chosen_and_nonsense_is_the_default(watched: TestClient, stations: Folder) -> None:
@@ -129,6 +204,10 @@ def test_hostile_names_and_reasons_stay_text(client: TestClient) -> None:
         NAME, 3,
         drift={"features": [feature(HOSTILE, drifted=True)], "prediction": feature(HOSTILE)},
         quality={"reasons": [HOSTILE]}, decision={"action": "no", "reasons": [HOSTILE]},
+        findings=findings(
+            shifts=[{"kind": "category", "columns": [HOSTILE], "reasons": [HOSTILE]}],
+            outliers={"features": [outliers(HOSTILE, alarm=True)], "prediction": None},
+        ),
     )  # fmt: skip
     for address in ("/", CASE):
         page = client.get(address).text

@@ -143,6 +143,23 @@ def test_a_changed_log_is_an_alert(decided: TestClient) -> None:
     assert "because I felt like" in decided.get(PAGE).text
 
 
+def test_the_newest_decisions_are_read_first(decided: TestClient) -> None:
+    assert [each.sequence for each in decisions.newest_first(NAME)] == [6, 5, 4, 3, 2, 1]
+    assert next(decisions.newest_first(NAME)) == decisions.read(NAME)[-1]
+    in_production = [each.sequence for each in decisions.read(NAME)[::-1] if each.outcome in decisions.CHAMPIONS]
+    assert [each.sequence for each in decisions.newest_first(NAME, decisions.CHAMPIONS)] == in_production
+    assert 0 < len(in_production) < 6
+
+
+def test_a_line_that_is_no_decision_is_named_with_what_to_do(decided: TestClient) -> None:
+    path = get_settings().decisions / f"{NAME}.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"sequence": 7, "outcome": "promoted"}\n')
+    for address in (PAGE, "/"):
+        told = decided.get(address).text
+        assert "line 7: is no entry of a log of decisions" in told
+        assert f"python -m include.history {NAME} --verify" in told
+
+
 def test_a_log_that_cannot_be_read_is_an_alert_here_and_on_the_models_page(decided: TestClient) -> None:
     path = get_settings().decisions / f"{NAME}.jsonl"
     path.write_bytes(path.read_bytes() + b"<b>spoilt</b>\n")

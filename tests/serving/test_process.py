@@ -22,14 +22,9 @@ from include.serving.prediction_log import read_online
 from include.settings import REPOSITORY, get_settings
 from tests.feature_store import CONFIG, build_store
 from tests.model_store import register_constant
+from tests.ports import free_port
 
 NAME = "trips_late"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

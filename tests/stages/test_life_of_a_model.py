@@ -14,10 +14,9 @@ import polars as pl
 import pytest
 
 from include.contract.loading import Folder, load_use_case
-from include.contract.partitions import Partition
 from include.deployment import switch
 from include.deployment.switch import Change
-from include.features import compute, materialize, store
+from include.features import compute, store
 from include.files import read_json
 from include.gate.decision import judge
 from include.history import log as history
@@ -33,6 +32,7 @@ from include.settings import get_settings
 from include.training import train
 from include.training.assessment import Assessment
 from include.training.provenance import Provenance
+from tests.partitions import bring_in
 
 USE_CASES = Path(__file__).parents[1] / "use_cases"
 BOOTSTRAP = "2013-01-07/2013-03-04"
@@ -64,16 +64,6 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
         monitor.observe(use_case, partitions, origin="first week")
         yield use_case
     get_settings.cache_clear()
-
-
-def bring_in(use_case: Folder, key: str) -> list[Partition]:
-    partitions = use_case.config.calendar.parse(key)
-    landing.land(use_case, partitions)
-    ingest.check(use_case, partitions)
-    revision = ingest.publish(use_case, partitions, origin="test").revision
-    compute.compute(use_case, partitions, revision)
-    materialize.materialize(use_case, partitions)
-    return partitions
 
 
 def trained(use_case: Folder, origin: str) -> int:

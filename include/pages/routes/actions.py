@@ -15,6 +15,7 @@ from include.pages.airflow import Airflow, AirflowRefusedError, Question
 from include.pages.site import base, may, named, render
 
 CONFIRMED = "confirmed"
+TOO_LATE = "{} waits for no answer any more; the history of decisions tells what came of it"
 
 router = APIRouter()
 
@@ -76,17 +77,24 @@ async def state(request: Request, use_case: str, action: str, run_id: str) -> HT
 async def question(request: Request, use_case: str, run_id: str) -> HTMLResponse:
     """What waits for an answer in a run, with the gate's verdict."""
     folder, _ = named(request, use_case)
-    asked = await _asked(request, folder, run_id)
+    asked, _ = await _asked(request, folder, run_id)
+    if asked is None:
+        raise HTTPException(404, TOO_LATE.format(run_id))
     return _approval(request, folder, asked)
 
 
 @router.post("/{use_case}/approvals/{run_id}")
 async def answer(request: Request, use_case: str, run_id: str) -> Response:
-    """Without ``confirmed``, the answer is shown once more; with it, it is given."""
+    """Without ``confirmed``, the answer is shown once more; with it, it is given, once however often it is sent."""
     form = await same_origin.form(request)
     folder, _ = named(request, use_case)
-    asked = await _asked(request, folder, run_id)
+    done = RedirectResponse(f"{base(request)}/{folder.config.name}/actions/judge/{run_id}", 303)
+    asked, known = await _asked(request, folder, run_id)
     option, note = form.get("option", ""), form.get("note", "").strip()
+    if asked is None:
+        if CONFIRMED in form and option in known:
+            return done
+        raise HTTPException(404, TOO_LATE.format(run_id))
     if option not in asked.options:
         problem = f"{option!r} is no answer; expected {' or '.join(asked.options)}"
         return _approval(request, folder, asked, problem=problem, status=400)
@@ -97,7 +105,7 @@ async def answer(request: Request, use_case: str, run_id: str) -> Response:
             await airflow.answer(asked, option, {"note": note} if note else {})
     except AirflowRefusedError as error:
         return _approval(request, folder, asked, problem=str(error), status=error.status)
-    return RedirectResponse(f"{base(request)}/{folder.config.name}/actions/judge/{run_id}", 303)
+    return done
 
 
 def _chosen(request: Request, use_case: str, action: str) -> tuple[Folder, Action]:
@@ -128,17 +136,18 @@ def _form(
     return render(request, "action", code, action=chosen, fields=fields, given=given, filled=bool(problem), **values)
 
 
-async def _asked(request: Request, folder: Folder, run_id: str) -> Question:
+async def _asked(request: Request, folder: Folder, run_id: str) -> tuple[Question | None, tuple[str, ...]]:
+    """What a promotion waits for; where it waits for nothing, None and what was answered."""
     _require(request, folder, "promote")
+    dag_id = f"{folder.config.name}.promote"
     try:
         async with Airflow.of(request) as airflow:
-            found = await airflow.questions()
+            for each in await airflow.questions():
+                if (each.dag_id, each.run_id) == (dag_id, run_id):
+                    return each, ()
+            return None, await airflow.answered(dag_id, run_id)
     except AirflowRefusedError as error:
         raise HTTPException(error.status, str(error)) from error
-    for each in found:
-        if (each.dag_id, each.run_id) == (f"{folder.config.name}.promote", run_id):
-            return each
-    raise HTTPException(404, f"{run_id} waits for no answer any more; the history of decisions tells what came of it")
 
 
 def _approval(

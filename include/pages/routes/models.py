@@ -36,7 +36,7 @@ def models(request: Request) -> HTMLResponse:
         errors=[str(error) for error in discovery.errors],
         counts=Counter(each.light.state for each in cards),
         words={state: WORDS[state] for state in ("ill", "look", "well", "new")},
-        mlflow=settings.mlflow_uri,
+        mlflow=settings.mlflow_pages,
         serving=settings.replicas[0],
     )
 
