@@ -15,8 +15,10 @@ from include.registry.models import CHAMPION
 from include.serving import documentation, problems, status
 from include.serving.access.admission import Admission
 from include.serving.access.current import CurrentTokens
+from include.serving.access.gate import Gate
 from include.serving.access.limiter import Limit, Limiter
 from include.serving.access.middleware import Access
+from include.serving.direct import Direct
 from include.serving.endpoint import Limits, PredictEndpoint
 from include.serving.explanations import Explanations
 from include.serving.followed import Followed
@@ -93,7 +95,9 @@ def create_app(
     limits = Limits(settings.body_limit, settings.request_timeout, remote=bool(settings.redis))
     app.add_middleware(PredictEndpoint, services=services, admission=admission, metrics=metrics, limits=limits)
     tokens = CurrentTokens(settings.tokens, Limit.of(settings.request_rate, settings.request_burst))
-    app.add_middleware(Access, tokens=tokens, limiter=Limiter(), settings=settings)
+    gate = Gate(tokens, Limiter(), settings)
+    app.add_middleware(Access, gate=gate)
+    app.state.direct = Direct(services, gate, metrics, limits)
     return app
 
 

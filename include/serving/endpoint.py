@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,9 +26,12 @@ from include.serving.service import PATIENCE, Asked, Service
 
 log = logging.getLogger(__name__)
 
+Headers = Sequence[tuple[bytes, bytes]]
+
 INLINE_ROWS = 100  # more would hold up other requests for milliseconds
 INLINE_BYTES = 2**18  # more may take a second, where it must be said what is wrong with them
 JSON = b"application/json"
+OK: Headers = ((b"content-type", JSON),)  # of a prediction
 UNKNOWN = "unknown"  # the name in metrics of every use case that is none: labels must stay few
 
 
@@ -61,31 +64,24 @@ class PredictEndpoint:
             await self._app(scope, receive, send)
             return
         name = UNKNOWN if service is None else service.name
-        refused: Problem | None = None
+        headers: Headers = OK
         try:
-            content = await self._answer(service, scope, receive, start)
+            content, status = await self._answer(service, scope, receive, start), 200
         except ClientDisconnect:
             return
-        except Problem as problem:
-            refused = problem
-        except Exception as error:
-            log.exception("%s: a prediction failed", name)
-            refused = Problem(500, "Internal error", f"{type(error).__name__}; the server's log tells more")
-        status, headers = 200, [(b"content-type", JSON)]
-        if refused is not None:
-            content, status = refused.document(scope["path"]), refused.status
-            named = {"content-type": MEDIA_TYPE, **refused.headers}
-            headers = [(key.lower().encode(), value.encode()) for key, value in named.items()]
-        headers.append((b"content-length", b"%d" % len(content)))
+        except Exception as error:  # noqa: BLE001 - it is answered, and logged where it is no problem
+            refused = problem_of(error, name)
+            content, status, headers = refused.document(path), refused.status, headers_of(refused)
         self._metrics.request(name, status, time.perf_counter() - start)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        length = (b"content-length", b"%d" % len(content))
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         await send({"type": "http.response.body", "body": content})
 
     async def _answer(self, service: Service | None, scope: Scope, receive: Receive, start: float) -> bytes:
         if service is None:
             name = scope["path"].split("/")[2]
             raise Problem(404, "No such use case", f"{name!r} is none of {self._known}")
-        if not _is_json(scope["headers"]):
+        if not is_json(scope["headers"]):
             raise Problem(415, "Unsupported media type", f"the body must be JSON, with Content-Type: {JSON.decode()}")
         body = await read_body(scope["headers"], receive, self._limits.body, self._limits.seconds)
         if len(body) <= INLINE_BYTES:
@@ -123,7 +119,20 @@ def _is_prediction(path: str) -> bool:
     return path.startswith("/v1/") and path.endswith("/predict") and path.count("/") == 3
 
 
-def _is_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def problem_of(error: Exception, name: str) -> Problem:
+    """What is answered where predicting for the use case ``name`` has raised this."""
+    if isinstance(error, Problem):
+        return error
+    log.error("%s: a prediction failed", name, exc_info=error)
+    return Problem(500, "Internal error", f"{type(error).__name__}; the server's log tells more")
+
+
+def headers_of(problem: Problem) -> Headers:
+    named = {"content-type": MEDIA_TYPE, **problem.headers}
+    return [(key.lower().encode(), value.encode()) for key, value in named.items()]
+
+
+def is_json(headers: Headers) -> bool:
     """Whether the body is said to be JSON: another site's page can make a browser send anything else unasked."""
     for name, value in headers:
         if name == b"content-type":

@@ -7,10 +7,10 @@ values at many times the cost. On-demand features are computed by Feast's own tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -46,18 +46,16 @@ class _View:
         return msgspec.msgpack.Decoder(stored).decode
 
     @cached_property
-    def _nothing(self) -> dict[str, Any]:
-        return dict.fromkeys(self.features)
+    def _nothing(self) -> tuple[tuple[str, None], ...]:
+        return tuple((name, None) for name in self.features)
 
-    def values(self, row: Row | None) -> Mapping[str, Any]:
+    def values(self, row: Row | None) -> Iterable[tuple[str, Any]]:
         """The view's features; None for one that the row has not, and of no row."""
-        return (
-            self._nothing if row is None else dict(zip(self.features, astuple(self._decode(row.values)), strict=True))
-        )
+        return self._nothing if row is None else zip(self.features, astuple(self._decode(row.values)), strict=True)
 
     def key(self, known: Key) -> bytes | None:
         """The key of the view's row, None where the entity has none."""
-        values = [known.get(name) for name in self.keys]
+        values = [*map(known.get, self.keys)]
         return None if None in values else key_of(values)
 
 
@@ -120,13 +118,16 @@ class OnlineFeatures:
 
     def rows(self, entities: Sequence[Key], as_of: datetime | None = None) -> list[FeatureRow]:
         moment = _Moment.of(as_of)
-        found = self._read(dict.fromkeys((self._own, *self._direct), entities), moment)
+        found = self._read((self._own, *self._direct), entities, moment)
         own = found[self._own.name]
         if None in own:
             raise EntitiesNotFound([position for position, row in enumerate(own) if row is None])
-        known = [{**self._brought, **self._own.values(row), **each} for row, each in zip(own, entities, strict=True)]
+        known = [self._brought.copy() for _ in entities]
+        for columns, row, entity in zip(known, own, entities, strict=True):
+            columns.update(self._own.values(row))
+            columns.update(entity)
         if self._derived:
-            found |= self._read(dict.fromkeys(self._derived, known), moment)
+            found |= self._read(self._derived, known, moment)
         for view in (*self._direct, *self._derived):
             for columns, row in zip(known, found[view.name], strict=True):
                 columns.update(view.values(row))
@@ -153,13 +154,14 @@ class OnlineFeatures:
         views = {view.stored: view.name for view in (self._own, *self._direct, *self._derived)}
         return {views[stored]: written.newest for stored, written in self._rows.written(views).items()}
 
-    def _read(self, wanted: Mapping[_View, Sequence[Key]], moment: _Moment) -> dict[str, list[Row | None]]:
+    def _read(self, views: Sequence[_View], known: Sequence[Key], moment: _Moment) -> dict[str, list[Row | None]]:
         """By view the rows of entities of which this is known, as far as they count at the moment."""
-        keys = {view: [view.key(each) for each in known] for view, known in wanted.items()}
-        asked = {view.stored: [key for key in each if key is not None] for view, each in keys.items()}
-        answers = self._rows.read(asked)
+        keys = [[view.key(each) for each in known] for view in views]
+        answers = self._rows.read(
+            {view.stored: [key for key in each if key is not None] for view, each in zip(views, keys, strict=True)}
+        )
         found: dict[str, list[Row | None]] = {}
-        for view, each in keys.items():
+        for view, each in zip(views, keys, strict=True):
             answer = iter(answers[view.stored])
             rows = [None if key is None else next(answer) for key in each]
             found[view.name] = [row if row is not None and moment.sees(row, view) else None for row in rows]
@@ -183,9 +185,7 @@ class OnlineFeatures:
             columns.update({name: values[position] for name, values in computed.items()})
 
     def _row(self, columns: Mapping[str, Any], rows: Mapping[str, Row | None]) -> FeatureRow:
-        events = {name: None if (row := rows[name]) is None else row.event for name in self._stamped}
-        times = {event: None if event is None else EPOCH + event * MICROSECOND for event in set(events.values())}
-        stamps = {name: times[event] for name, event in events.items()}
+        stamps = {name: None if (row := rows[name]) is None else _time(row.event) for name in self._stamped}
         return FeatureRow(
             dict(zip(self._view_of, map(columns.__getitem__, self._view_of), strict=True)),
             stamps[self._own.name],
@@ -193,8 +193,12 @@ class OnlineFeatures:
         )
 
 
-@dataclass(frozen=True)
-class _Moment:
+@lru_cache(1000)  # the rows of a day mostly have one time
+def _time(event: int) -> datetime:
+    return EPOCH + event * MICROSECOND
+
+
+class _Moment(Struct, frozen=True):
     """What is asked about. Of now nothing is refused as later: the clocks of machines differ a little."""
 
     as_of: int

@@ -65,6 +65,7 @@ class PredictionLog:
         self.failures = 0
         self._folder = root / use_case / "online"
         self._use_case = use_case
+        self._common = b'{"use_case":%b,"time":' % _encode(use_case)
         self._limit = segment_bytes
         self._sync = sync
         self._privacy = privacy
@@ -89,7 +90,7 @@ class PredictionLog:
         """
         if self._privacy is not None:
             lines = self._privacy.apply(lines)
-        common = _encode({"use_case": self._use_case, "time": time})[:-1]
+        common = b"%b%b" % (self._common, _encode(time))
         whole = (line if isinstance(line, msgspec.Struct) else {"source": ONLINE, **line} for line in lines)
         content = b"".join([b"%b,%b\n" % (common, _encode(line)[1:]) for line in whole])
         if not content:

@@ -1,4 +1,4 @@
-"""uvicorn's protocol of HTTP/1.1, with limits of a request's head: its line and its headers.
+"""uvicorn's protocol of HTTP/1.1, with limits of a request's head, and a short way for what is answered at once.
 
 uvicorn hands a request on when its head is complete. Until then nothing else bounds what a client sends, or how long it
 takes: without these limits one that is not even authenticated could fill the memory, or keep any number of connections.
@@ -7,10 +7,12 @@ takes: without these limits one that is not even authenticated could fill the me
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from include.serving.access.refusal import Refusal
+from include.serving.direct import Direct
 from include.serving.problems import MEDIA_TYPE
 
 HEAD_LIMIT = 2**16  # bytes
@@ -23,6 +25,12 @@ class LimitedHead(HttpToolsProtocol):
     _received = 0
     _incomplete = True
     _timer: asyncio.TimerHandle | None = None
+    _direct: Direct | None = None
+    _held: list[bytes] | None = None  # the body of a request that may be answered at once
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._direct = getattr(getattr(self.config.app, "state", None), "direct", None)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -35,6 +43,8 @@ class LimitedHead(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         was_incomplete = self._incomplete
         super().data_received(data)
+        if self._held is not None and not self.transport.is_closing():
+            self._hand_on()  # the rest of it is waited for as of any other
         if self._incomplete:
             self._received += len(data) if was_incomplete else 0  # else it began with the end of a body
             if self._received > HEAD_LIMIT:
@@ -50,7 +60,57 @@ class LimitedHead(HttpToolsProtocol):
         self._incomplete, self._received = False, 0
         if self._timer is not None:
             self._stop()
+        if self._may_be_direct():
+            self._held = []
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._held is None:
+            super().on_body(body)
+        else:
+            self._held.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._held is not None:
+            if self._answered(b"".join(self._held)):
+                self._held = None
+                return
+            self._hand_on()
+        super().on_message_complete()
+
+    def _may_be_direct(self) -> bool:
+        """Whether it is a prediction over a connection that stays open, with no other before it that is unanswered."""
+        parser = self.parser
+        return (
+            self._direct is not None
+            and (self.cycle is None or self.cycle.response_complete)
+            and self._direct.knows(self.url)
+            and parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+        )
+
+    def _answered(self, body: bytes) -> bool:
+        """Answer at once what can be; False where it must be handed on."""
+        if self._direct is None or (found := self._direct.answer(self.url, self.headers, body)) is None:
+            return False
+        status, headers, content = found
+        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]
+        length = b"content-length: %d\r\n\r\n" % len(content)
+        self.transport.write(b"".join((STATUS_LINE[status], *lines, length, content)))
+        self.on_response_complete()
+        return True
+
+    def _hand_on(self) -> None:
+        """Let uvicorn begin with what was held back."""
+        held, self._held = self._held or (), None
         super().on_headers_complete()
+        for body in held:
+            super().on_body(body)
 
     def _wait(self) -> None:
         slow = Refusal(408, "Request too slow", f"the headers did not arrive in {HEAD_SECONDS:g} s")

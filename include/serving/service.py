@@ -105,6 +105,13 @@ class Service:
         self._breaker = Breaker()
         self._prepared: dict[int, Prepared] = {}
 
+    @property
+    def compiled(self) -> bool:
+        """Whether each model that may answer is compiled: no other predicts in microseconds."""
+        followed = self.follower.states[self.name]
+        served = (followed.deployment, followed.challenger)
+        return all(each.served.compiled is not None for each in served if each is not None)
+
     def read(self, body: bytes, begun: float | None = None) -> Asked:
         """The request of a body, or the ``Problem`` that says what is wrong with it, or why there is no model.
 

@@ -15,7 +15,7 @@ import httpx
 import psutil
 
 from include.settings import REPOSITORY
-from tests.serving.test_process import free_port
+from tests.ports import free_port
 
 PATIENCE = 180.0  # seconds of a start on a busy machine
 

@@ -20,8 +20,9 @@ import pytest
 
 from include.serving.prediction_log import read_online
 from include.settings import REPOSITORY, Settings
+from tests.ports import free_port
 from tests.serving.processes import Replica, started
-from tests.serving.test_process import NAME, free_port, prepared, wait
+from tests.serving.test_process import NAME, prepared, wait
 
 __all__ = ["prepared"]  # a fixture
 

@@ -26,8 +26,8 @@ from include.serving.protocol import LimitedHead
 from include.serving.request_schemas import request_schema
 from include.settings import get_settings
 from tests.model_store import register_classifier
+from tests.ports import free_port
 from tests.serving.conftest import FakeLookup, write_use_case
-from tests.serving.test_process import free_port
 
 EXAMPLES = 30
 COMMAND = Path(sys.executable).parent / "schemathesis"

@@ -31,8 +31,8 @@ from include.serving.prediction_log import online_lines
 from include.settings import get_settings
 from tests.features.written_use_case import write_use_case
 from tests.model_store import register_constant, start_run
+from tests.ports import free_port
 from tests.serving.conftest import FakeLookup
-from tests.serving.test_process import free_port
 
 ROW = {"distance": 900, "carrier": "AA", "night": True}
 NAME = "station_temperature"

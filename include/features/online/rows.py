@@ -20,12 +20,13 @@ UNKNOWN = -(2**63)  # a created time that is not known loses to any that is
 KEEP = timedelta(days=7)  # so long an expired row stays, for a look at what was served before a pause
 PUSHED = ""  # the source of rows that no partition holds
 
+EXACT = (str, int, bytes)  # bool is an int
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One row of a view. Times are microseconds since the epoch; ``values`` are the features, encoded."""
 
     key: bytes
@@ -83,7 +84,7 @@ def key_of(values: Sequence[Any]) -> bytes:
     Raises TypeError for a value that is not text, a whole number, a truth value or bytes: it would not compare exactly.
     """
     for value in values:
-        if not isinstance(value, str | int | bytes):
+        if not isinstance(value, EXACT):
             raise TypeError(f"a key is text, a whole number, a truth value or bytes, not {type(value).__name__}")
     return _encode(list(values))
 

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from typing_extensions import override
@@ -40,6 +42,12 @@ SELECT view, key, event, created, features FROM wanted CROSS JOIN feature_rows U
 """
 
 
+@lru_cache(1000)
+def _read(count: int) -> str:
+    """The statement that reads so many keys; the same text, so that the connection has it prepared."""
+    return READ.format(values=", ".join(["(?, ?)"] * count))
+
+
 class SqliteRows(RowStore):
     """Rows in one file. Each thread has a connection of its own; writers wait for each other, readers never."""
 
@@ -70,9 +78,8 @@ class SqliteRows(RowStore):
         connection = self._connection()
         for start in range(0, len(pairs), AT_ONCE):
             part = pairs[start : start + AT_ONCE]
-            query = READ.format(values=", ".join(["(?, ?)"] * len(part)))
-            for view, *row in connection.execute(query, [value for pair in part for value in pair]):
-                found[view, row[0]] = Row(*row)
+            for view, key, event, created, values in connection.execute(_read(len(part)), [*chain.from_iterable(part)]):
+                found[view, key] = Row(key, event, created, values)
         return {view: [found.get((view, key)) for key in keys] for view, keys in wanted.items()}
 
     @override

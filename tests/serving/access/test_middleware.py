@@ -13,6 +13,7 @@ import pytest
 from starlette.types import Message
 
 from include.serving.access.current import CurrentTokens
+from include.serving.access.gate import Gate
 from include.serving.access.limiter import Limiter
 from include.serving.access.middleware import Access
 from include.serving.access.tokens import Tokens
@@ -30,7 +31,7 @@ class Service:
         self.tokens = Tokens(self.settings.tokens)
         self.inner = Inner()
         self.current = CurrentTokens(self.tokens.path, interval=0)
-        self.app = Access(self.inner, self.current, Limiter(), self.settings)
+        self.app = Access(self.inner, Gate(self.current, Limiter(), self.settings))
 
     def issue(self, *scopes: str, **wanted: Any) -> str:
         return self.tokens.issue("web", scopes or ["predict"], wanted.pop("now", NOW), **wanted)
@@ -97,6 +98,18 @@ def test_a_text_that_is_no_token_of_ours_is_an_invalid_token(service: Service, t
     answer = service.ask([(b"authorization", b"Bearer " + text.encode("latin-1"))])
     assert answer.status == 401
     assert 'error="invalid_token"' in challenge(answer)
+
+
+def test_a_proven_token_is_forgotten_with_its_time_or_with_the_file(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, short = service.issue(), service.issue(expires=NOW + timedelta(hours=1))
+    assert [service.ask(bearer(text)).status for text in (kept, short, kept, short)] == [200] * 4
+    monkeypatch.setattr("time.time", (NOW + timedelta(hours=2)).timestamp)
+    assert "has expired" in service.ask(bearer(short)).problem["detail"]
+    assert service.ask(bearer(kept)).status == 200
+    service.tokens.revoke(identity(kept))
+    assert service.ask(bearer(kept)).status == 401
 
 
 def test_an_unknown_a_wrong_and_a_revoked_token_are_refused_alike(service: Service) -> None:

@@ -18,6 +18,7 @@ from include.serving import problems
 from include.serving.access.admission import Admission
 from include.serving.access.body import read_body, replayed
 from include.serving.access.current import CurrentTokens
+from include.serving.access.gate import Gate
 from include.serving.access.limiter import Limiter
 from include.serving.access.middleware import Access
 from include.serving.access.refusal import Refusal, refuse
@@ -49,7 +50,7 @@ def application(settings: Settings) -> Access:
         else:
             await app(scope, replayed(body, receive), send)
 
-    return Access(limited, CurrentTokens(settings.tokens), Limiter(), settings)
+    return Access(limited, Gate(CurrentTokens(settings.tokens), Limiter(), settings))
 
 
 @pytest.fixture(scope="module")

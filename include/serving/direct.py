@@ -1,0 +1,61 @@
+"""Predictions that take microseconds, answered where they arrive: without a task, a queue or a chain of applications.
+
+What those cost a request is more than such a prediction. Whatever is not plain goes their way as if it had never been
+here: it is answered by the same service, behind the same gate, in the same words.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from include.serving.access.gate import Gate
+from include.serving.access.refusal import Refusal
+from include.serving.endpoint import INLINE_BYTES, INLINE_ROWS, OK, Headers, Limits, headers_of, is_json, problem_of
+from include.serving.metrics import Metrics
+from include.serving.service import Service
+
+
+class Direct:
+    """Answers requests whose bodies are there. It is used from one thread, that of the event loop."""
+
+    def __init__(self, services: Mapping[str, Service], gate: Gate, metrics: Metrics, limits: Limits) -> None:
+        self._services = {f"/v1/{name}/predict".encode(): service for name, service in services.items()}
+        self._gate = gate
+        self._metrics = metrics
+        self._limits = limits
+        self._most = min(limits.body, INLINE_BYTES)
+
+    def knows(self, url: bytes) -> bool:
+        """Whether a request to this may be answered here."""
+        return url in self._services
+
+    def answer(self, url: bytes, headers: Headers, body: bytes) -> tuple[int, Headers, bytes] | None:
+        """Status, headers and content; None for a request that must go the long way, and has used up nothing."""
+        start = time.perf_counter()
+        service = self._services[url]
+        if len(body) > self._most or not is_json(headers) or not self._is_plain(service, body):
+            return None
+        path = url.decode()
+        try:
+            client = self._gate.client("POST", path, headers)
+        except Refusal:
+            return None
+        try:
+            asked = service.read(body, start)
+            rows = service.look_up(asked)
+            content = service.respond(asked, rows, client)
+        except Exception as error:  # noqa: BLE001 - it is told to the client, and logged where it is no problem
+            refused = problem_of(error, service.name)
+            answer = refused.status, headers_of(refused), refused.document(path)
+        else:
+            self._metrics.predicted(service.name, len(asked), rows.source)
+            answer = 200, OK, content
+        self._metrics.request(service.name, answer[0], time.perf_counter() - start)
+        return answer
+
+    def _is_plain(self, service: Service, body: bytes) -> bool:
+        """Few rows for a compiled model that nobody wants explained, and no store that may hang."""
+        if b'"explain"' in body or b"\\" in body or body.count(b"{") > INLINE_ROWS + 1:
+            return False
+        return service.compiled and not (self._limits.remote and b'"entities"' in body)
