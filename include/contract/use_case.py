@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from include.contract.alerts import AlertsConfig
+from include.contract.engine import EngineConfig
 from include.contract.gate import GateConfig
 from include.contract.monitoring import MonitoringConfig, RetrainingConfig
 from include.contract.partitions import Cadence, Calendar
@@ -84,6 +85,7 @@ class UseCase(Strict):
     label: LabelConfig
     slices: tuple[str, ...] = ()
     ingestion: IngestionConfig = IngestionConfig()
+    engine: EngineConfig = EngineConfig()
     training: TrainingConfig = TrainingConfig()
     gate: GateConfig
     monitoring: MonitoringConfig

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +26,8 @@ LABEL = "label"
 KNOWN_AT = "known_at"
 INSTANT = pl.Datetime("us", "UTC")
 APPENDED = "batch-"  # files of rows that were pushed to the offline store
+# Writes a partition as of a revision: the number of rows by view, and that of labels.
+Write = Callable[[Partition, str], tuple[dict[str, int], int]]
 REVISION = "data_revision"  # in the metadata of each file: the raw data that it was computed from
 
 
@@ -49,24 +54,42 @@ def compute(use_case: Folder, partitions: list[Partition], revision: str) -> Com
     config = use_case.config
     definition = store.ensure_applied(use_case)
     history = History(config.name, config.calendar, revision, partitions, past=config.history - 1)
-    written: dict[str, int] = {}
+    written: Counter[str] = Counter()
     labels = 0
-    for number, partition in enumerate(partitions, 1):
-        window = history.window(partition)
-        views = use_case.features.views(window)
-        if config.entity.view not in views:
-            raise ValueError(
-                f"{use_case.path / 'features.py'}: views() returned {sorted(views)} without {config.entity.view!r}"
-            )
-        for view, frame in views.items():
-            stamped = _stamp(frame, partition)
-            _write(stamped, view_file(config.name, view, partition.key), revision)
-            written[view] = written.get(view, 0) + stamped.height
-        labelled = _labels(use_case, use_case.features.labels(window), partition)
-        _write(labelled, label_file(config.name, partition.key), revision)
-        labels += labelled.height
-        log.info("computed %s (%d of %d): %d labels", partition.key, number, len(partitions), labelled.height)
-    return Computed(revision, definition, written, labels)
+    with _engine(use_case, history) as write:
+        for number, partition in enumerate(partitions, 1):
+            rows, known = write(partition, revision)
+            written.update(rows)
+            labels += known
+            log.info("computed %s (%d of %d): %d labels", partition.key, number, len(partitions), known)
+    return Computed(revision, definition, dict(written), labels)
+
+
+def _engine(use_case: Folder, history: History) -> AbstractContextManager[Write]:
+    """What computes and writes a partition, by ``engine.features`` of the use case."""
+    if use_case.config.engine.features == "spark":
+        from include.features import parted
+
+        return parted.on_spark(use_case, history)
+    return nullcontext(partial(_write_whole, use_case, history))
+
+
+def _write_whole(use_case: Folder, history: History, partition: Partition, revision: str) -> tuple[dict[str, int], int]:
+    """Everything at once, in this process."""
+    config, window = use_case.config, history.window(partition)
+    views = use_case.features.views(window)
+    if config.entity.view not in views:
+        raise ValueError(
+            f"{use_case.path / 'features.py'}: views() returned {sorted(views)} without {config.entity.view!r}"
+        )
+    rows = {}
+    for view, frame in views.items():
+        stamped_rows = stamped(frame, partition)
+        _write(stamped_rows, view_file(config.name, view, partition.key), revision)
+        rows[view] = stamped_rows.height
+    labels = labelled(use_case, use_case.features.labels(window), partition)
+    _write(labels, label_file(config.name, partition.key), revision)
+    return rows, labels.height
 
 
 def computed(use_case: Folder, view: str) -> list[Partition]:
@@ -97,7 +120,7 @@ def read_entities(use_case: Folder, keys: Iterable[str], extra: Iterable[str] = 
     return pl.concat([pl.read_parquet(path).select(*columns, EVENT_TIMESTAMP) for path in paths], how="vertical")
 
 
-def _stamp(frame: pl.DataFrame, partition: Partition) -> pl.DataFrame:
+def stamped(frame: pl.DataFrame, partition: Partition) -> pl.DataFrame:
     """Add the times at which the rows hold and were known, where the author gives none: the cut-off, at once known."""
     cutoff = pl.lit(partition.cutoff, dtype=INSTANT)
     event = pl.col(EVENT_TIMESTAMP).cast(INSTANT) if EVENT_TIMESTAMP in frame.columns else cutoff
@@ -108,7 +131,7 @@ def _stamp(frame: pl.DataFrame, partition: Partition) -> pl.DataFrame:
     return stamped
 
 
-def _labels(use_case: Folder, frame: pl.DataFrame, partition: Partition) -> pl.DataFrame:
+def labelled(use_case: Folder, frame: pl.DataFrame, partition: Partition) -> pl.DataFrame:
     config = use_case.config
     columns = [*config.entity.key, EVENT_TIMESTAMP, config.label.name]
     missing = [name for name in columns if name not in frame.columns]

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 
 from include.contract.partitions import Calendar, Partition
 from include.ingestion import versions
+
+
+class Tables(Protocol):
+    """Raw tables by partition."""
+
+    @property
+    def calendar(self) -> Calendar: ...
+
+    def frame(self, partition: Partition, table: str) -> pl.DataFrame | None:
+        """The accepted rows of one table in one partition; None where the partition was never published."""
+        ...
 
 
 class History:
@@ -20,9 +32,9 @@ class History:
         first = calendar.shift(wanted[0], -past)
         span = [partition.key for partition in calendar.span(first, wanted[-1])]
         keys = list(versions.pointers(use_case, revision, span))
-        self._files = versions.files(use_case, revision, keys)
+        self.files = versions.files(use_case, revision, keys)
         self._frames: dict[Path, pl.DataFrame] = {}
-        missing = [partition.key for partition in wanted if partition.key not in self._files]
+        missing = [partition.key for partition in wanted if partition.key not in self.files]
         if missing:
             raise versions.VersionError(
                 f"{use_case}: revision {revision[:12]} holds no partition {', '.join(missing)}; ingest it first"
@@ -32,8 +44,7 @@ class History:
         return LakeWindow(self, partition)
 
     def frame(self, partition: Partition, table: str) -> pl.DataFrame | None:
-        """The accepted rows of one table in one partition; None where the partition was never published."""
-        listing = self._files.get(partition.key)
+        listing = self.files.get(partition.key)
         if listing is None:
             return None
         path = listing.get(f"{table}.parquet")
@@ -47,8 +58,8 @@ class History:
 class LakeWindow:
     """What a use case's ``features.py`` reads: see :class:`include.contract.authoring.Window`."""
 
-    def __init__(self, history: History, partition: Partition) -> None:
-        self._history = history
+    def __init__(self, tables: Tables, partition: Partition) -> None:
+        self._tables = tables
         self._partition = partition
 
     @property
@@ -56,8 +67,8 @@ class LakeWindow:
         return self._partition
 
     def table(self, name: str, *, partitions: int = 1) -> pl.DataFrame:
-        calendar = self._history.calendar
+        calendar = self._tables.calendar
         first = calendar.shift(self._partition, 1 - partitions)
-        frames = [self._history.frame(each, name) for each in calendar.span(first, self._partition)]
+        frames = [self._tables.frame(each, name) for each in calendar.span(first, self._partition)]
         # A column that the source has gained, or whose type it has changed, is not in all of them alike.
         return pl.concat([frame for frame in frames if frame is not None], how="diagonal_relaxed")

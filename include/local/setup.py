@@ -140,6 +140,7 @@ def lock() -> None:
         ("requirements-dev.in", LOCKS[1], ()),
         ("requirements-serving.in", REPOSITORY / "requirements-serving.txt", ("--excludes", SERVING_EXCLUDED)),
         ("requirements-team.in", REPOSITORY / "requirements-team.txt", ()),
+        ("requirements-spark.in", REPOSITORY / "requirements-spark.txt", ()),
     ):
         print(f"lock: {source} -> {target.name}", flush=True)
         options = ("--quiet", "--universal", "--python-version", "3.11", "--custom-compile-command", "make lock", *more)
