@@ -9,6 +9,7 @@ import threading
 from prometheus_client import CollectorRegistry, start_http_server
 
 from include.exporter.collector import ModelState
+from include.exporter.parts import Parts
 from include.settings import get_settings
 
 
@@ -20,6 +21,7 @@ def main() -> None:
     options = parser.parse_args()
     registry = CollectorRegistry()
     registry.register(ModelState())
+    registry.register(Parts(settings))
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.set())
