@@ -1,6 +1,6 @@
 # The only commands to remember. Each may be run again at any time; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo team-up team-demo team-status team-logs team-backup team-restore team-down status logs profile history plan package image test test-containers lint bench screenshots lock clean
+.PHONY: help setup setup-dev up down demo team-up team-demo team-status team-logs team-backup team-restore team-down status logs profile history plan package image test test-containers test-team lint bench screenshots lock clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python; do if "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo "$$p"; break; fi; done)
@@ -87,10 +87,13 @@ image:  ## build the container image that serves; TAG=name, EVERGREEN_PYTHON_IMA
 	@docker image inspect --format '{{.Size}}' '$(IMAGE)' | awk '{printf "image: $(IMAGE), %d MB\n", $$1 / 1e6}'
 
 test: setup-dev  ## run the tests, but those of containers; ARGS="-k name" chooses
-	@$(VENV) -m pytest -m "not container" $(ARGS)
+	@$(VENV) -m pytest -m "not container and not team" $(ARGS)
 
 test-containers: setup-dev  ## build the image, run it and ask it (needs a docker engine)
 	@$(VENV) -m pytest -m container $(ARGS)
+
+test-team: setup-dev  ## start the team's system, run its loop, break its parts, restore its backup (needs Docker)
+	@$(VENV) -m pytest -m team $(ARGS)
 
 lint: setup-dev  ## check style and types
 	@echo "lint: ruff check" && $(VENV) -m ruff check .

@@ -8,7 +8,7 @@ from include.contract.loading import Folder, discover_use_cases
 from include.contract.partitions import CRON, KEY_FORMAT
 from include.orchestration import assets, run
 from include.orchestration.links import DataDocsLink, DataRevisionLink
-from include.orchestration.stage import ACCEPT_CHANGES, SOURCE_RETRIES, range_params, stage_dag
+from include.orchestration.stage import ACCEPT_CHANGES, FROM_NEXT, SOURCE_RETRIES, range_params, stage_dag
 
 DOC = """Brings raw data in: lands it, checks it with Great Expectations, versions it with DVC, publishes it.
 
@@ -27,7 +27,11 @@ def build(use_case: Folder) -> None:
     waiting = config.ingestion
     raw = assets.raw(config.name)
     schedule = CronPartitionTimetable(
-        CRON[config.cadence], timezone=config.timezone, run_offset=-1, key_format=KEY_FORMAT[config.cadence]
+        CRON[config.cadence],
+        timezone=config.timezone,
+        run_offset=-1,
+        key_format=KEY_FORMAT[config.cadence],
+        run_immediately=FROM_NEXT,
     )
     # A partition that its source has not delivered waits without holding up the others.
     with stage_dag(use_case, "ingest", doc=DOC, schedule=schedule, active_runs=4, params=params(use_case)):

@@ -8,7 +8,7 @@ from airflow.sdk import CronTriggerTimetable, Param, task
 from include.contract.loading import Folder, discover_use_cases
 from include.orchestration import assets
 from include.orchestration.links import MlflowRunLink, VersionLink
-from include.orchestration.stage import TRAINING_POOL, TRAINING_QUEUE, stage_dag
+from include.orchestration.stage import FROM_NEXT, TRAINING_POOL, TRAINING_QUEUE, stage_dag
 
 DOC = """Fits a model on labelled history, evaluates it on later time, logs it to MLflow and registers a candidate.
 
@@ -50,7 +50,7 @@ def build(use_case: Folder) -> None:
     config = use_case.config
     candidate = assets.candidate(config.name)
     cron = config.training.schedule
-    schedule = CronTriggerTimetable(cron, timezone=config.timezone) if cron else None
+    schedule = CronTriggerTimetable(cron, timezone=config.timezone, run_immediately=FROM_NEXT) if cron else None
     with stage_dag(use_case, "train", doc=DOC, schedule=schedule, params=params(use_case)):
 
         @task

@@ -28,10 +28,8 @@ def main() -> int:
     settings = join_running_system()
     use_case = load_use_case(options.use_case)
     scenario = Scenario.read(use_case.path)
-    # What the schedule has brought meanwhile is of the day before today, and in nobody's way.
-    days = {key for span in (scenario.bootstrap, *scenario.spans) for key in _keys(use_case, span)}
-    if days.intersection(versions.keys(use_case.config.name, versions.head())):
-        print(f"demo: {use_case.config.name} has its days already; `make clean` removes them, then it can run again")
+    if versions.keys(use_case.config.name, versions.head()):
+        print(f"demo: {use_case.config.name} has data already; `make clean` removes it, then the demo can run again")
         return 1
     started, since = time.monotonic(), datetime.now(UTC)
     with AirflowClient.of(settings) as airflow:
@@ -87,10 +85,6 @@ def _week(tour: Tour, span: str, *, header: bool) -> None:
         week.outcome = f"-> version {verdict['version']} {verdict['outcome']}"
     tour.journal.seconds[span] = round(time.monotonic() - started, 1)
     print(f"{week_line(week)}  {tour.journal.seconds[span]:.0f} s", flush=True)
-
-
-def _keys(use_case: Folder, span: str) -> list[str]:
-    return [partition.key for partition in use_case.config.calendar.parse(span)]
 
 
 def _an_entity(use_case: Folder, span: str) -> tuple[dict[str, Any], datetime]:

@@ -20,6 +20,8 @@ PERMANENT = RetryRule(
     action=RetryAction.FAIL,
     reason="this will not mend itself",
 )
+# A schedule begins with its next time: else Airflow also makes a run for the last one, if that was not long ago.
+FROM_NEXT = timedelta(0)
 # A source that fails is asked again for about two hours.
 SOURCE_RETRIES = 24
 POOLS = {TRAINING_POOL: "fits of models: heavy on the machine", REGISTRY_POOL: "changes of what is in production"}

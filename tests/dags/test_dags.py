@@ -209,3 +209,33 @@ def test_the_top_of_a_dag_file_imports_only_light_modules(file: Path) -> None:
     }
     light = ("airflow.", "include.contract", "include.orchestration", "datetime", "typing")
     assert all(name.startswith(light) for name in imported), imported
+
+
+FIRST_RUNS = """
+import json, sys
+from unittest.mock import patch
+import pendulum
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+now = pendulum.datetime(2026, 11, 23, 5, 20, tz="UTC")  # just after each of the daily and weekly schedules
+first = {}
+for dag_id, dag in DagBag(sys.argv[1], bundle_name="test").dags.items():
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    if hasattr(timetable, "_calc_first_run"):
+        with patch("airflow.timetables.trigger.utcnow", return_value=now):
+            first[dag_id] = (timetable._calc_first_run() - now).total_seconds()
+print(json.dumps(first))
+"""
+
+
+def test_a_system_that_starts_just_after_a_schedule_waits_for_the_next(home: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FIRST_RUNS, str(ROOT / "dags")]
+    env = environment(tmp_path, ROOT / "include" / "use_cases")
+    answer = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    first = {
+        dag_id: seconds
+        for dag_id, seconds in json.loads(answer.stdout.splitlines()[-1]).items()
+        if dag_id.endswith((".ingest", ".train"))
+    }
+    assert {"flight_delay.ingest", "flight_delay.train"} <= set(first)
+    assert min(first.values()) > 0, first
