@@ -52,6 +52,7 @@ class Settings(BaseSettings):
         default="", description="Address of the Spark cluster, spark://host:7077, for use cases that ask for it."
     )
     mlflow_tracking_uri: str = Field(default="", description="Empty: the local MLflow server.")
+    serving_public_url: str = Field(default="", description="That of the online service; empty: the first replica's.")
     mlflow_public_url: str = Field(default="", description="MLflow's address as people reach it; empty: the same.")
     airflow_address: str = Field(
         default="", description="Of an Airflow that is not started here; empty: the local one."
@@ -120,6 +121,11 @@ class Settings(BaseSettings):
         """Base addresses of the serving replicas."""
         named = tuple(address.strip().rstrip("/") for address in self.serving_replicas.split(",") if address.strip())
         return named or (f"http://{self.host}:{self.serving_port}",)
+
+    @property
+    def serving_pages(self) -> str:
+        """Where people find the online service and its documentation."""
+        return self.serving_public_url.rstrip("/") or self.replicas[0]
 
     @property
     def use_case_folders(self) -> tuple[Path, ...]:

@@ -143,7 +143,7 @@ def _where_to_look(use_case: Folder) -> None:
     lines = {
         "Airflow": f"{settings.public_url or settings.airflow_url}  ({who})",
         "MLflow": settings.mlflow_pages,
-        "Prediction API": f"{settings.replicas[0]}/docs",
+        "Prediction API": f"{settings.serving_pages}/docs",
         "Last report": str(reports[-1]) if reports else "none",
     }
     print(f"\nEverything is still up; `{'make team-down' if settings.airflow_address else 'make down'}` ends it.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -32,6 +35,30 @@ class Served:
         if self.generation is None:
             return generation.challenger is None
         return self.generation == generation.number and self.challenger == generation.challenger
+
+
+def addresses(named: Sequence[str]) -> tuple[str, ...]:
+    """Where each replica is asked: a host's name that has several addresses stands for a replica at each of them.
+
+    Such a name is a headless Service of Kubernetes, or a network alias of containers. One that cannot be resolved is
+    kept, so that asking it tells what is wrong.
+    """
+    return tuple(address for name in named for address in _resolved(name))
+
+
+def _resolved(name: str) -> tuple[str, ...]:
+    parts = urlsplit(name)
+    try:
+        found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return (name,)
+    # A machine with an address of each family is one replica.
+    family = min(each[0] for each in found)
+    hosts = sorted({str(each[4][0]) for each in found if each[0] == family})
+    if len(hosts) < 2:
+        return (name,)
+    port = f":{parts.port}" if parts.port else ""
+    return tuple(f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}" for host in hosts)
 
 
 def served(address: str, use_case: str) -> Served:

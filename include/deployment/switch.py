@@ -24,7 +24,7 @@ from include.deployment.change import (
     was_kept,
 )
 from include.deployment.generation import Generation
-from include.deployment.replica import served
+from include.deployment.replica import addresses, served
 from include.features import in_use
 from include.registry import models
 from include.settings import get_settings
@@ -189,7 +189,7 @@ def verify_replicas(use_case: str, generation: Generation) -> None:
     wanted = f"version {generation.champion}"
     if generation.challenger is not None:
         wanted += f" with challenger {generation.challenger}"
-    for replica in get_settings().replicas:
+    for replica in addresses(get_settings().replicas):
         while not (seen := served(replica, use_case)).confirms(generation):
             if time.monotonic() > deadline:
                 raise SwitchError(

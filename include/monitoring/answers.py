@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from include.deployment import replica
 from include.records import Record
 
 TIMEOUT = 2.0  # seconds that a replica has for its answer
@@ -38,7 +39,8 @@ def ask(use_case: str, addresses: Sequence[str], headers: Mapping[str, str] | No
     """Ask each replica once. One that does not answer, or tells no counts, is not ready."""
     ready = requests = refused = failed = 0
     notes = []
-    for address in addresses:
+    found = replica.addresses(addresses)
+    for address in found:
         try:
             answer = httpx.get(f"{address}/metrics", headers=headers, timeout=TIMEOUT, trust_env=False)
         except httpx.TransportError:
@@ -54,7 +56,7 @@ def ask(use_case: str, addresses: Sequence[str], headers: Mapping[str, str] | No
         requests += sum(by_status.values())
         refused += sum(count for status, count in by_status.items() if 400 <= status < 500)
         failed += sum(count for status, count in by_status.items() if status >= 500)
-    return Answers(len(addresses), ready, requests, refused, failed, tuple(notes))
+    return Answers(len(found), ready, requests, refused, failed, tuple(notes))
 
 
 def _read(use_case: str, text: str) -> tuple[bool, dict[int, int]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from include.deployment import replica
 from include.settings import get_settings
 
 TIMEOUT = 2.0  # seconds
@@ -28,8 +29,9 @@ class Replica:
 
 async def ask(addresses: Sequence[str], use_case: str) -> list[Replica]:
     """Each replica once, in their order; one that does not answer holds up no other."""
+    found = await asyncio.to_thread(replica.addresses, addresses)  # the name service may be slow
     async with httpx.AsyncClient(headers=get_settings().serving_headers, timeout=TIMEOUT, trust_env=False) as http:
-        return await asyncio.gather(*(_ask(http, address, use_case) for address in addresses))
+        return await asyncio.gather(*(_ask(http, address, use_case) for address in found))
 
 
 async def _ask(http: httpx.AsyncClient, address: str, use_case: str) -> Replica:

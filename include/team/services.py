@@ -47,6 +47,7 @@ def compose() -> Compose:
     ports = {name: str(number) for name, number in ports_of().items()}
     addresses = {
         "AIRFLOW_URL": setting("AIRFLOW_URL", f"http://localhost:{ports['AIRFLOW_PORT']}"),
+        "SERVING_URL": setting("SERVING_URL", f"http://localhost:{ports['SERVING_PORT']}"),
         "MLFLOW_URL": setting("MLFLOW_URL", f"http://localhost:{ports['MLFLOW_PORT']}"),
     }
     environment = {"COMPOSE_PROJECT_NAME": project(), "CODE_REVISION": _revision(), **ports, **addresses}

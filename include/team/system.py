@@ -112,11 +112,10 @@ def _finished(services: Compose, name: str) -> None:
 
 
 def _print_addresses(services: Compose) -> None:
-    host, ports = setting("EVERGREEN_BIND", "127.0.0.1"), ports_of()
     known = services.environment or {}
     print(f"  Airflow  {known['AIRFLOW_URL']}  (user admin; AIRFLOW_ADMIN_PASSWORD in {SECRETS.name})")
     print(f"  MLflow   {known['MLFLOW_URL']}  (user evergreen; MLFLOW_ADMIN_PASSWORD)")
-    print(f"  Serving  http://{host}:{ports['SERVING_PORT']}  (SERVING_TOKEN, or a client's own: docs/team.md)")
+    print(f"  Serving  {known['SERVING_URL']}  (SERVING_TOKEN, or a client's own: docs/team.md)")
     if chosen(services, "grafana"):
-        print(f"  Grafana  http://{host}:{ports['GRAFANA_PORT']}  (user admin; GRAFANA_ADMIN_PASSWORD)")
+        print(f"  Grafana  http://localhost:{ports_of()['GRAFANA_PORT']}  (user admin; GRAFANA_ADMIN_PASSWORD)")
     print("  make team-demo, make team-status, make team-logs, make team-backup, make team-down", flush=True)

@@ -29,7 +29,8 @@ ROW_EVERY = 0.1  # seconds between two questions to serving
 PROMETHEUS = """
 ARG DEBIAN_IMAGE
 FROM ${DEBIAN_IMAGE}
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager >/dev/null \\
+RUN apt-get update -qq \\
+ && apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager >/dev/null \\
  && ln -s /usr/bin/prometheus-alertmanager /usr/bin/alertmanager \\
  && install -d -o nobody -g nogroup /prometheus /alertmanager
 USER nobody

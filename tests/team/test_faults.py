@@ -1,4 +1,4 @@
-"""Parts of the team's system die in the middle of the work: nothing is lost, nothing is there twice, serving answers on."""
+"""Parts of the team's system die in the middle of work: nothing is lost, nothing is there twice, serving answers on."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def models(request: Request) -> HTMLResponse:
         counts=Counter(each.light.state for each in cards),
         words={state: WORDS[state] for state in ("ill", "look", "well", "new")},
         mlflow=settings.mlflow_pages,
-        serving=settings.replicas[0],
+        serving=settings.serving_pages,
     )
 
 
