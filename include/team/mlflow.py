@@ -27,7 +27,7 @@ def main() -> None:
         "--app-name", "basic-auth",
         "--backend-store-uri", database,
         "--artifacts-destination", os.environ["MLFLOW_ARTIFACTS"],
-        "--allowed-hosts", f"mlflow:5000,127.0.0.1:5000,{people.netloc}",
+        "--allowed-hosts", f"mlflow:5000,127.0.0.1:5000,127.0.0.1:{people.port or 5000},{people.netloc}",
         "--cors-allowed-origins", f"{people.scheme}://{people.netloc}",
     ]  # fmt: skip
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *arguments])  # noqa: S606 - the server takes this process's place

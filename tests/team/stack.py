@@ -74,7 +74,8 @@ class Stack:
         )
 
     def serving(self, token: str | None = None) -> httpx.Client:
-        headers = {"Authorization": f"Bearer {self.secrets['SERVING_TOKEN'] if token is None else token}"}
+        token = self.secrets["SERVING_TOKEN"] if token is None else token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(base_url=f"http://127.0.0.1:{self.port('SERVING')}", headers=headers, timeout=30)
 
     def container(self, service: str) -> str:

@@ -53,10 +53,10 @@ def test_airflow_knows_its_people_and_their_roles(stack: Stack) -> None:
 
 def test_the_pages_are_for_those_who_signed_in(stack: Stack) -> None:
     address = f"http://127.0.0.1:{stack.port('AIRFLOW')}"
-    assert httpx.get(f"{address}/evergreen/").status_code in (401, 403, 302, 307)
+    assert httpx.get(f"{address}/evergreen/", timeout=60).status_code in (401, 403, 302, 307)
     login = {"username": "admin", "password": stack.secrets["AIRFLOW_ADMIN_PASSWORD"]}
-    token = httpx.post(f"{address}/auth/token", json=login).json()["access_token"]
-    page = httpx.get(f"{address}/evergreen/", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    token = httpx.post(f"{address}/auth/token", json=login, timeout=60).json()["access_token"]
+    page = httpx.get(f"{address}/evergreen/", headers={"Authorization": f"Bearer {token}"}, timeout=60)
     assert page.status_code == 200 and "Late arrivals from New York" in page.text
 
 
