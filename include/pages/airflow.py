@@ -19,6 +19,7 @@ COOKIE = "_token"  # in which Airflow's UI keeps the user's token
 MOUNTED_IN = "evergreen.mounted_in"  # of an ASGI scope: the application that the pages are mounted in
 PAGE = 100
 TIMEOUT = 20.0  # seconds
+KNOWN_LATER = "Airflow checks it by the DAG as it was read last: if a version is new, send the form again in a minute"
 
 
 class AirflowRefusedError(Exception):
@@ -137,11 +138,19 @@ class Airflow:
         return tuple(option for each in found["hitl_details"] for option in each["chosen_options"])
 
     async def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any], note: str) -> None:
-        """Start a run of this id; one that is there already stays the only one."""
+        """Start a run of this id; one that is there already stays the only one.
+
+        It is looked for first, for the sake of a double click: Airflow logs a request to start with its event loop
+        held, and where a task of the first run is just being started, on SQLite both wait for a minute and one fails.
+        """
+        if any(each.run_id == run_id for each in await self.latest(dag_id)):
+            return
         body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf), "note": note}
         try:
             await self._call("POST", f"/dags/{quote(dag_id)}/dagRuns", json=body)
         except AirflowRefusedError as error:
+            if error.status == httpx.codes.BAD_REQUEST:
+                raise AirflowRefusedError(error.status, f"{error}. {KNOWN_LATER}") from error
             if error.status != httpx.codes.CONFLICT:
                 raise
 

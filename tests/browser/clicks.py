@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support import expected_conditions as conditions
 from selenium.webdriver.support.ui import Select, WebDriverWait
+from urllib3.exceptions import HTTPError
 
 from include.demo.steps import Tour
 from include.local.airflow_records import Run
@@ -18,6 +19,13 @@ from include.pages.actions import ACTIONS, RUN_ID
 from include.settings import get_settings
 
 PATIENCE = 40.0  # seconds for a page
+POLL = 0.1  # seconds until it is looked at again
+SHOWN = 5000  # letters of a page that tell why a test failed
+LEAVE = "window.left = true"  # which the next page knows nothing of
+WHOLE = """
+const has = found => document.querySelector(found) !== null;
+return !window.left && document.readyState === "complete" && has("main") && !has("[aria-busy=true]");
+"""
 # The form of the button (the first argument) as the browser would send it; tells the last one where that led to.
 SEND = """
 const [button, told] = arguments;
@@ -30,6 +38,11 @@ def address(path: str = "") -> str:
     return f"{get_settings().airflow_url}/evergreen{path}"
 
 
+def waiting(driver: Chrome) -> WebDriverWait[Chrome]:
+    # A page that is just being left cannot be asked: Chromium's errors then are many.
+    return WebDriverWait(driver, PATIENCE, POLL, ignored_exceptions=[WebDriverException])
+
+
 def settled(driver: Chrome, url: str) -> None:
     """Open a page and wait until what it fetches later is there."""
     driver.get(url)
@@ -38,9 +51,8 @@ def settled(driver: Chrome, url: str) -> None:
 
 def press(driver: Chrome, found: WebElement, how: Callable[[WebElement], Any] = WebElement.click) -> None:
     """Press what leads to another page, and wait until that is there."""
-    before = driver.find_element(By.TAG_NAME, "main")
+    driver.execute_script(LEAVE)
     how(found)
-    WebDriverWait(driver, PATIENCE).until(conditions.staleness_of(before))
     _whole(driver)
 
 
@@ -63,7 +75,7 @@ def confirm(driver: Chrome, word: str) -> None:
     found = button(driver, word)
     first = driver.execute_async_script(SEND, found)
     press(driver, found, lambda found: ActionChains(driver).double_click(found).perform())
-    assert driver.current_url == first
+    assert driver.current_url == first, f"{driver.current_url}; the form that was sent on its own led to {first}"
     assert driver.find_elements(By.LINK_TEXT, "Open the run in Airflow")
 
 
@@ -76,7 +88,7 @@ def act(tour: Tour, driver: Chrome, action: str, **answers: str) -> Run:
     assert {run.run_id for run in tour.airflow.runs(dag_id)} == before
     confirm(driver, f"{ACTIONS[action].title} now")
     started = [run for run in tour.airflow.runs(dag_id) if run.run_id not in before]
-    assert len(started) == 1
+    assert len(started) == 1, started
     assert started[0].run_id.startswith(RUN_ID)
     assert driver.current_url.endswith(f"/actions/{action}/{started[0].run_id}")
     return started[0]
@@ -105,7 +117,15 @@ def errors(driver: Chrome) -> list[str]:
     return [each for each in told if "/evergreen/" in each]
 
 
+def shown(driver: Chrome) -> str:
+    """Where the browser is, what it shows there and what its console says."""
+    try:
+        text = driver.find_element(By.TAG_NAME, "body").text
+        said = [each["message"] for each in driver.get_log("browser")]
+        return "\n".join((driver.current_url, text[:SHOWN], *said))
+    except (WebDriverException, HTTPError) as error:  # the page, or the browser itself, is gone
+        return f"nothing that can be read: {error}"
+
+
 def _whole(driver: Chrome) -> None:
-    wait = WebDriverWait(driver, PATIENCE)
-    wait.until(conditions.presence_of_element_located((By.TAG_NAME, "main")))
-    wait.until(lambda _: not driver.find_elements(By.CSS_SELECTOR, '[aria-busy="true"]'))
+    waiting(driver).until(lambda _: driver.execute_script(WHOLE), "the page is not whole")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import jwt
@@ -15,11 +16,24 @@ from selenium import webdriver
 from include.demo.steps import Tour
 from include.local.credentials import load_credentials
 from include.settings import get_settings
-from tests.e2e.conftest import approval_required, first, tour  # noqa: F401 - the fixtures of the running system
+from tests.browser.clicks import shown
+from tests.e2e.conftest import first, require_approval, tour  # noqa: F401 - the fixtures of the running system
 
 WIDE, NARROW = (1400, 1000), (360, 800)
 
 Opened = Callable[..., webdriver.Chrome]
+BROWSERS = pytest.StashKey[list[webdriver.Chrome]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a failure comes what the browser showed."""
+    report = yield
+    if call.when == "call" and report.failed:
+        report.sections += [("the browser shows", shown(driver)) for driver in item.stash.get(BROWSERS, [])]
+    return report
 
 
 def token(role: str) -> str:
@@ -31,25 +45,25 @@ def token(role: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def asking(tour: Tour, first: dict[str, Any]) -> Iterator[Tour]:  # noqa: F811 - the fixtures above
+def asking(tour: Tour, first: dict[str, Any]) -> Tour:  # noqa: F811 - the fixtures above
     """The system with a first model in production, whose successor a person must approve."""
-    with approval_required(tour, minutes=10):
-        yield tour
+    require_approval(tour, minutes=10)
+    return tour
 
 
 @pytest.fixture
-def opened() -> Iterator[Opened]:
+def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
     """A browser of a size, in which a user of a role is signed in to the running Airflow."""
     if shutil.which("chromedriver") is None:
         pytest.skip("needs Chromium and its driver (Debian: apt-get install chromium chromium-driver)")
     from docs.screenshots import browser
 
-    managers = []
+    managers = ExitStack()
+    drivers = request.node.stash[BROWSERS] = []
 
     def open_(role: str = "admin", size: tuple[int, int] = WIDE, theme: str = "light") -> webdriver.Chrome:
-        manager = browser(*size)
-        driver = manager.__enter__()
-        managers.append(manager)
+        driver = managers.enter_context(browser(*size))
+        drivers.append(driver)
         driver.get(f"{get_settings().airflow_url}/api/v2/version")
         driver.add_cookie({"name": "_token", "value": token(role), "path": "/"})
         driver.execute_script("localStorage.setItem('theme', arguments[0])", theme)
@@ -57,6 +71,5 @@ def opened() -> Iterator[Opened]:
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)  # narrower than a window can be
         return driver
 
-    yield open_
-    for manager in managers:
-        manager.__exit__(None, None, None)
+    with managers:
+        yield open_

@@ -12,7 +12,6 @@ from axe_core_python.selenium import Axe
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import expected_conditions as conditions
-from selenium.webdriver.support.ui import WebDriverWait
 
 from include.demo.steps import Tour
 from include.deployment import ledger, replica
@@ -23,9 +22,9 @@ from include.pages.actions import ACTIONS
 from include.pages.airflow import COOKIE
 from include.registry import models
 from include.settings import get_settings
-from tests.browser.clicks import act, address, answer, errors, facts, fill_in, press, settled
+from tests.browser.clicks import act, address, answer, errors, facts, fill_in, press, settled, waiting
 from tests.browser.conftest import NARROW, WIDE, Opened, token
-from tests.e2e.conftest import asked, awaiting, decided
+from tests.e2e.conftest import asked, awaiting, decided, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -43,6 +42,24 @@ def client(tour: Tour, first: dict[str, Any]) -> Iterator[httpx.Client]:
 
 def as_(role: str) -> dict[str, str]:
     return {"Cookie": f"{COOKIE}={token(role)}", "Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+
+
+def in_production(tour: Tour) -> tuple[int, int | None]:
+    """The champion and the one before, as ledger, registry and serving say with one voice."""
+    head = ledger.head(tour.name)
+    champion, previous = (models.by_alias(tour.name, alias) for alias in (models.CHAMPION, models.PREVIOUS_CHAMPION))
+    assert head is not None and champion is not None
+    assert (head.champion, head.previous) == (champion.version, previous.version if previous else None)
+    assert tour.served() == champion.version
+    assert not ledger.verify(tour.name) and not history.verify(tour.name)
+    return champion.version, head.previous
+
+
+def offered(client: httpx.Client, tour: Tour) -> list[int | None]:
+    """The versions that Airflow lets be rolled out, by the DAG as it was read last."""
+    details = client.get(f"/api/v2/dags/{tour.name}.rollout/details", headers=as_("viewer")).json()
+    versions: list[int | None] = details["params"]["version"]["schema"]["enum"]
+    return versions
 
 
 @pytest.mark.parametrize(("theme", "size"), [("light", WIDE), ("dark", NARROW)])
@@ -63,7 +80,7 @@ def test_every_page_is_accessible_and_without_errors(
 
 def test_within_airflow_the_links_lead_to_airflow(tour: Tour, first: dict[str, Any], opened: Opened) -> None:
     driver = opened()
-    wait = WebDriverWait(driver, 40)
+    wait = waiting(driver)
     driver.get(f"{get_settings().airflow_url}/plugin/models")
     wait.until(conditions.frame_to_be_available_and_switch_to_it((By.TAG_NAME, "iframe")))
     wait.until(conditions.element_to_be_clickable((By.LINK_TEXT, tour.use_case.config.title))).click()
@@ -77,7 +94,7 @@ def test_the_doc_of_a_dag_leads_to_the_page_of_its_use_case(tour: Tour, client: 
     path = doc.rpartition("](")[2].strip().rstrip(")")
     driver = opened()
     driver.get(f"{get_settings().airflow_url}{path}")
-    wait = WebDriverWait(driver, 40)
+    wait = waiting(driver)
     wait.until(conditions.frame_to_be_available_and_switch_to_it((By.TAG_NAME, "iframe")))
     heading = wait.until(conditions.presence_of_element_located((By.TAG_NAME, "h1")))
     assert heading.text == tour.use_case.config.title
@@ -101,7 +118,7 @@ def test_a_training_is_started_by_keyboard_once_it_is_confirmed(asking: Tour, op
     settled(driver, address(f"/{asking.name}/actions/train"))
     fill_in(driver, model_params='{"alpha": 30.0}', reason="from the page")
     driver.find_element(By.NAME, "reason").send_keys(Keys.ENTER)
-    wait = WebDriverWait(driver, 40)
+    wait = waiting(driver)
     button = wait.until(conditions.presence_of_element_located((By.XPATH, "//button[.='Train now']")))
     assert {run.run_id for run in asking.airflow.runs(f"{asking.name}.train")} == before
     button.send_keys(Keys.ENTER)
@@ -150,22 +167,26 @@ def test_a_version_that_is_judged_and_approved_on_the_page_comes_into_production
     assert errors(driver) == []
 
 
-def in_production(tour: Tour) -> tuple[int, int | None]:
-    """The champion and the one before, as ledger, registry and serving say with one voice."""
-    head = ledger.head(tour.name)
-    champion, previous = (models.by_alias(tour.name, alias) for alias in (models.CHAMPION, models.PREVIOUS_CHAMPION))
-    assert head is not None and champion is not None
-    assert (head.champion, head.previous) == (champion.version, previous.version if previous else None)
-    assert tour.served() == champion.version
-    assert not ledger.verify(tour.name) and not history.verify(tour.name)
-    return champion.version, head.previous
+def test_a_version_is_made_again_from_its_page(asking: Tour, opened: Opened) -> None:
+    driver = opened(role="user")
+    settled(driver, address(f"/{asking.name}/versions/1"))
+    assert facts(driver)["Made again"] == "not yet"
+    press(driver, driver.find_element(By.LINK_TEXT, "Reproduce"))
+    run = act(asking, driver, "reproduce")
+    assert run.conf == {"version": 1, "tolerance": 1e-6}
+    asking.airflow.wait(run)
+    assert read_json(get_settings().reproductions / asking.name / "1.json")["outcome"] == "identical"
+    settled(driver, address(f"/{asking.name}/versions/1"))
+    assert facts(driver)["Made again"] == "identical"
+    assert errors(driver) == []
 
 
 def test_a_version_is_tried_as_a_shadow_from_the_page_and_the_rollout_is_ended_there(
-    asking: Tour, opened: Opened
+    asking: Tour, opened: Opened, client: httpx.Client
 ) -> None:
     driver, (replica_address, *_) = opened(role="user"), get_settings().replicas
     champion, other = in_production(asking)
+    until(lambda: other in offered(client, asking), f"Airflow knows that version {other} can be tried")
     settled(driver, address(f"/{asking.name}/versions/{other}"))
     press(driver, driver.find_element(By.LINK_TEXT, "Roll out"))
     begun = act(asking, driver, "rollout", mode="shadow", reason="to compare")
@@ -204,20 +225,6 @@ def test_after_a_rollback_from_the_page_the_version_before_answers(asking: Tour,
     assert (entry.actor, entry.reasons) == ("a user", ("complaints",))
     settled(driver, address(f"/{asking.name}"))
     assert facts(driver)["Champion"].startswith(f"version {before}\nrolled back")
-    assert errors(driver) == []
-
-
-def test_a_version_is_made_again_from_its_page(asking: Tour, opened: Opened) -> None:
-    driver = opened(role="user")
-    settled(driver, address(f"/{asking.name}/versions/1"))
-    assert facts(driver)["Made again"] == "not yet"
-    press(driver, driver.find_element(By.LINK_TEXT, "Reproduce"))
-    run = act(asking, driver, "reproduce")
-    assert run.conf == {"version": 1, "tolerance": 1e-6}
-    asking.airflow.wait(run)
-    assert read_json(get_settings().reproductions / asking.name / "1.json")["outcome"] == "identical"
-    settled(driver, address(f"/{asking.name}/versions/1"))
-    assert facts(driver)["Made again"] == "identical"
     assert errors(driver) == []
 
 

@@ -65,25 +65,31 @@ def first(tour: Tour) -> dict[str, Any]:
     return {**tour.promote(tour.train({"reason": "first"})), "served": tour.served()}
 
 
-@contextmanager
-def approval_required(tour: Tour, minutes: int) -> Iterator[None]:
+def require_approval(tour: Tour, minutes: int) -> None:
     """The use case wants a person's approval within so many minutes; its gate lets all pass that is not far worse."""
     file = tour.use_case.path / FILE
-    before = file.read_text()
-    content = yaml.safe_load(before)
+    content = yaml.safe_load(file.read_text())
     content["approval"] = {"required": True, "deadline": f"{minutes}m"}
     content["gate"]["champion"] |= {"rule": "non-inferiority", "margin": 20.0}
     file.write_text(yaml.safe_dump(content))
-    until(lambda: "approve" in tour.airflow.task_ids(f"{tour.name}.promote"))
+    until(lambda: "approve" in tour.airflow.task_ids(f"{tour.name}.promote"), "a promotion asks for approval")
+
+
+@contextmanager
+def approval_required(tour: Tour, minutes: int) -> Iterator[None]:
+    """As ``require_approval``, for a while."""
+    file = tour.use_case.path / FILE
+    before = file.read_text()
+    require_approval(tour, minutes)
     yield
     file.write_text(before)
-    until(lambda: "approve" not in tour.airflow.task_ids(f"{tour.name}.promote"))
+    until(lambda: "approve" not in tour.airflow.task_ids(f"{tour.name}.promote"), "a promotion asks nobody again")
 
 
-def until(condition: Callable[[], bool], timeout: float = 120.0) -> None:
+def until(condition: Callable[[], bool], what: str, timeout: float = 300.0) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {what}"
         time.sleep(0.5)
 
 
@@ -94,8 +100,13 @@ def asked(tour: Tour, training: Run) -> Run:
 
 def awaiting(tour: Tour, run: Run) -> Run:
     """A promotion, when it waits for an answer."""
-    until(lambda: state(tour, run, "approve") in ("awaiting_input", "skipped"))
-    assert state(tour, run, "approve") == "awaiting_input", decided(run, "gate")
+
+    def settled() -> bool:
+        return state(tour, run, "approve") == "awaiting_input" or tour.airflow.run(run.dag_id, run.run_id).finished
+
+    until(settled, f"{run.dag_id} {run.run_id} waits for an answer")
+    tasks = {task.label: task.state for task in tour.airflow.tasks(run)}
+    assert tasks["approve"] == "awaiting_input", (tasks, decided(run, "gate"))
     return run
 
 
