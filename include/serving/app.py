@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -32,6 +33,8 @@ from include.serving.schemas import Entities, PredictRequest, PredictResponse, R
 from include.serving.service import Service, deployment_of
 from include.serving.shadow import ShadowQueue
 from include.settings import Settings
+
+FIRST_LOOK = 60.0  # seconds that a start waits at most until what is in production is loaded
 
 Name = Annotated[str, Path(title="Use case", description="The name of the use case.")]
 
@@ -69,6 +72,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         follower.start()
+        # The port opens after this: a replica that starts beside others is asked when it can answer.
+        await asyncio.to_thread(follower.looked, FIRST_LOOK)
         yield
         admission.close()
         await admission.drained(settings.request_timeout)

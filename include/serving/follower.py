@@ -78,11 +78,16 @@ class Follower:
         self.states = {name: Followed(use_case) for name, use_case in self.use_cases.items()}
         self._retries: dict[str, _Retry] = {}
         self._polling = threading.Lock()
+        self._looked = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def looked(self, timeout: float) -> bool:
+        """Wait until the registry was asked for every use case and what it named was loaded, or could not be."""
+        return self._looked.wait(timeout)
 
     def stop(self) -> None:
         self._stop.set()
@@ -136,6 +141,7 @@ class Follower:
                 self.poll()
             except Exception:
                 log.exception("following the alias %s failed", self.alias)
+            self._looked.set()
             self._stop.wait(self.interval)
 
     def _follow(self, name: str, wanted: _Wanted) -> None:

@@ -93,6 +93,25 @@ def test_it_serves_follows_and_stops(server: tuple[httpx.Client, Any], prepared:
     assert log["trip_id"].to_list() == [1, 2, 3, 4, 1]
 
 
+def test_the_port_opens_when_what_is_in_production_is_loaded(prepared: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "include.serving", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=dict(os.environ), stderr=subprocess.PIPE, text=True)
+    row = {"rows": [{"distance": 900, "carrier": "AA", "night": True}]}
+    first: list[int] = []
+
+    def answered() -> bool:
+        first.append(httpx.post(f"http://127.0.0.1:{port}/v1/{NAME}/predict", json=row, timeout=30).status_code)
+        return True
+
+    try:
+        wait(answered, process)
+    finally:
+        process.kill()
+        process.communicate()
+    assert first == [200]
+
+
 @pytest.mark.parametrize("server", [["--alias", "staging", "--use-case", NAME]], indirect=True)
 def test_it_serves_another_alias_beside(server: tuple[httpx.Client, Any]) -> None:
     client, _ = server
