@@ -46,7 +46,7 @@ SECRETS: dict[str, tuple[str, Callable[[], str]]] = {
     "AIRFLOW_JWT_SECRET": ("signs the tokens of Airflow's users and tasks", _text),
     "AIRFLOW_ADMIN_PASSWORD": ("the user admin of Airflow", lambda: secrets.token_urlsafe(16)),
     "MLFLOW_ADMIN_PASSWORD": ("the user evergreen of MLflow, who may change everything", _text),
-    "MLFLOW_SERVING_PASSWORD": ("the user serving of MLflow, who may read", _text),
+    "MLFLOW_SERVING_PASSWORD": ("the user serving of MLflow, who may change nothing of ours", _text),
     "MLFLOW_SECRET_KEY": ("signs MLflow's sessions", _text),
     "SERVING_TOKEN": ("with which tasks and pages ask the serving replicas", _bearer),
     "PROMETHEUS_TOKEN": ("with which Prometheus asks the serving replicas", _bearer),

@@ -65,7 +65,9 @@ def test_mlflow_lets_its_reader_read_and_nobody_else_in(stack: Stack) -> None:
     assert httpx.get(f"{address}/get", params={"name": USE_CASE}).status_code == 401
     reader = ("serving", stack.secrets["MLFLOW_SERVING_PASSWORD"])
     assert httpx.get(f"{address}/get", params={"name": USE_CASE}, auth=reader).status_code == 200
-    assert httpx.post(f"{address}/create", json={"name": "mine"}, auth=reader).status_code == 403
+    alias = {"name": USE_CASE, "alias": "champion", "version": "1"}
+    assert httpx.post(f"{address}/alias", json=alias, auth=reader).status_code == 403
+    assert httpx.request("DELETE", f"{address}/delete", json={"name": USE_CASE}, auth=reader).status_code == 403
 
 
 def test_serving_asks_for_a_token_and_keeps_its_metrics_to_itself(stack: Stack) -> None:
