@@ -64,6 +64,7 @@ def test_a_confirmed_form_starts_one_run_with_its_parameters(editor: TestClient,
 
 def test_a_form_that_is_sent_twice_starts_one_run(editor: TestClient, server: Server) -> None:
     first, form = confirmed(editor, "train", TRAIN)
+    server.refusal = (500, "a start that is asked for while the first is under way")
     second = editor.post(f"{CASE}/actions/train", data=form, follow_redirects=False)
     assert second.headers["Location"] == first.headers["Location"]
     assert len(server.runs) == 1
@@ -133,6 +134,7 @@ def test_what_airflow_refuses_is_told_in_its_words(editor: TestClient, server: S
     answer, _ = confirmed(editor, "judge", {"version": "99"})
     assert answer.status_code == 400
     assert "Airflow answered 400: Invalid input for param version" in answer.text
+    assert "send the form again in a minute" in answer.text
     assert 'value="99"' in answer.text  # what was typed is still there
 
 
