@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contract.loading import Folder, discover_use_cases
 from include.orchestration import assets, run
-from include.orchestration.links import ReportLink
+from include.orchestration.links import EvidentlyLink, ReportLink
 from include.orchestration.stage import range_params, stage_dag
 
 DOC = """Joins predictions to the labels that have come, measures quality and drift, reports, decides on retraining.
@@ -49,10 +49,22 @@ def build(use_case: Folder) -> None:
             found = parity.check(use_case, run.partitions(use_case))
             return {"compared": found.sampled, "skewed": [each.feature for each in found.skewed]}
 
+        @task
+        def evidently_report() -> None:
+            from include.monitoring import evidently_report
+
+            last = run.partitions(use_case)[-1]
+            if evidently_report.write(use_case, last) is None:
+                raise AirflowSkipException(f"{name} has no predictions to compare until {last.key}")
+
         looked = observe()
         looked.operator.operator_extra_links = (ReportLink(use_case),)
         retrain(looked)
         compare_features()
+        if use_case.config.monitoring.evidently:
+            compared = evidently_report()
+            compared.operator.operator_extra_links = (EvidentlyLink(use_case),)
+            looked >> compared
 
 
 for _use_case in discover_use_cases().found.values():

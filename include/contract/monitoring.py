@@ -85,6 +85,9 @@ class MonitoringConfig(Strict):
     incident: float = Field(
         default=0.05, gt=0, le=1, description="Share of quarantined rows from which on the data is in doubt."
     )
+    evidently: bool = Field(
+        default=False, description="A report of Evidently of the same rows; needs requirements-evidently.txt."
+    )
 
     @field_validator("season")
     @classmethod

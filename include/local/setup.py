@@ -141,6 +141,7 @@ def lock() -> None:
         ("requirements-serving.in", REPOSITORY / "requirements-serving.txt", ("--excludes", SERVING_EXCLUDED)),
         ("requirements-team.in", REPOSITORY / "requirements-team.txt", ()),
         ("requirements-spark.in", REPOSITORY / "requirements-spark.txt", ()),
+        ("requirements-evidently.in", REPOSITORY / "requirements-evidently.txt", ()),
     ):
         print(f"lock: {source} -> {target.name}", flush=True)
         options = ("--quiet", "--universal", "--python-version", "3.11", "--custom-compile-command", "make lock", *more)

@@ -54,6 +54,15 @@ class ReportLink(BaseOperatorLink):  # type: ignore[misc]
         return f"{PAGES}/{self._use_case.config.name}/reports/{quote(last)}"
 
 
+class EvidentlyLink(ReportLink):
+    """To Evidently's report of the same partition."""
+
+    name = "Evidently report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        return f"{super().get_link(operator, ti_key=ti_key)}/evidently"
+
+
 class MlflowRunLink(BaseOperatorLink):  # type: ignore[misc]
     """To the MLflow run whose id a task has returned; to MLflow where it has returned none."""
 

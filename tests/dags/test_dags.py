@@ -165,6 +165,18 @@ def test_a_use_case_that_wants_a_rollout_tries_the_candidate_before_it_switches(
     assert edges["judge_rollout"] == ["switch"]
 
 
+def test_a_report_of_evidently_comes_after_the_look_where_it_is_switched_on(tmp_path: Path) -> None:
+    """Beside what the look decides, so that its failure keeps nothing from being trained."""
+    folder = tmp_path / "use_cases" / "station_temperature"
+    shutil.copytree(ROOT / "tests" / "use_cases" / folder.name, folder)
+    look = {"observe": ["retrain"], "retrain": [], "compare_features": []}
+    assert describe_edges(tmp_path, folder.parent, "station_temperature.monitor") == look
+    file = folder / "use_case.yaml"
+    file.write_text(file.read_text().replace("monitoring:\n", "monitoring:\n  evidently: true\n"))
+    look |= {"observe": ["evidently_report", "retrain"], "evidently_report": []}
+    assert describe_edges(tmp_path, folder.parent, "station_temperature.monitor") == look
+
+
 WAITING = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag

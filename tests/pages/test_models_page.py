@@ -15,6 +15,7 @@ from include.history import log as history
 from include.history.log import Decision
 from include.ingestion import ingest, landing, versions
 from include.ingestion.validation import RefusedBatchError
+from include.monitoring import evidently_report
 from include.pages.app import create_app
 from include.settings import get_settings
 from tests.conftest import USE_CASES
@@ -96,7 +97,26 @@ def test_no_file_outside_the_reports_can_be_read(client: TestClient) -> None:
     assert client.get("/station_temperature/reports/..%2F..%2Fdecisions").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/station_temperature/reports/2013-03-11"])
+def test_a_report_of_evidently_may_draw_and_reach_nothing(client: TestClient) -> None:
+    address = "/station_temperature/reports/2013-03-11/evidently"
+    assert client.get(address).status_code == 404
+    page = evidently_report.file("station_temperature", "2013-03-11")
+    page.parent.mkdir(parents=True)
+    page.write_text("<h1>Evidently</h1>", encoding="utf-8")
+    answer = client.get(address)
+    assert answer.text == "<h1>Evidently</h1>"
+    policy = {words[0]: words[1:] for words in map(str.split, answer.headers["content-security-policy"].split(";"))}
+    assert policy["sandbox"] == ["allow-scripts"]
+    assert policy["default-src"] == ["'none'"]
+    assert policy["script-src"] == ["'unsafe-inline'"]
+    assert not {"connect-src", "frame-src", "form-action"} & set(policy)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert client.get("/station_temperature/reports/..%2F2013-03-11/evidently").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/station_temperature/reports/2013-03-11", "/station_temperature/reports/2013-03-11/evidently"]
+)
 def test_every_page_requires_what_it_was_built_with(stations: Folder, path: str) -> None:
     assert TestClient(create_app([Depends(refuse)])).get(path).status_code == 401
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
 from include.ingestion import data_docs
-from include.monitoring import observation
+from include.monitoring import evidently_report, observation
 from include.pages import data
 from include.pages.site import HERE, POLICY, STATIC, named, stored
 from include.settings import get_settings
@@ -16,6 +16,11 @@ from include.settings import get_settings
 EVIDENCE = re.compile(r"[0-9a-f]{16}\.(?P<kind>json|svg)")
 EVIDENCE_TYPES = {"json": "application/json", "svg": "image/svg+xml"}
 FOR_EVER = POLICY | {"Cache-Control": "private, max-age=31536000, immutable"}  # their address changes with them
+# Evidently draws with scripts. They are of no origin here: without cookies, without an address, alone with their page.
+DRAWING = {
+    "Content-Security-Policy": "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data:; font-src data:; frame-ancestors 'self'"
+}
 
 router = APIRouter()
 
@@ -31,6 +36,15 @@ def static(name: str) -> FileResponse:
 def report(request: Request, use_case: str, partition: str) -> FileResponse:
     folder, key = named(request, use_case, partition)
     return stored(observation.report_file(folder.config.name, key), f"{use_case} has no report of {key}")
+
+
+@router.get("/{use_case}/reports/{partition}/evidently", response_class=HTMLResponse)
+def evidently(request: Request, use_case: str, partition: str) -> FileResponse:
+    """Evidently's report, where ``monitoring.evidently`` is on."""
+    folder, key = named(request, use_case, partition)
+    page = stored(evidently_report.file(folder.config.name, key), f"{use_case} has no report of Evidently of {key}")
+    page.headers.update(DRAWING)
+    return page
 
 
 @router.get("/{use_case}/cards/{version}", response_class=HTMLResponse)
