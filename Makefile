@@ -1,6 +1,6 @@
 # The only commands to remember. Each may be run again at any time; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo team-up team-demo team-status team-logs team-backup team-restore team-down status logs profile history plan package image test test-containers test-team lint bench screenshots lock clean
+.PHONY: help setup setup-dev up down demo team-up team-demo team-status team-logs team-backup team-restore team-down team-join team-leave status logs profile history plan package image test test-containers test-team lint bench screenshots lock clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python; do if "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo "$$p"; break; fi; done)
@@ -59,6 +59,12 @@ team-backup:  ## write a backup of the team's system: TO=folder, else backups/<t
 
 team-restore:  ## bring a backup into an installation without data: FROM=folder
 	@$(NO_PYTHON)"$(PYTHON)" -m include.team restore $(if $(FROM),'$(FROM)')
+
+team-join:  ## start workers on this machine for the team's system on another one
+	@$(NO_PYTHON)"$(PYTHON)" -m include.team join
+
+team-leave:  ## end the workers of this machine
+	@$(NO_PYTHON)"$(PYTHON)" -m include.team leave
 
 team-down:  ## end the team's system; data stays
 	@$(NO_PYTHON)"$(PYTHON)" -m include.team down

@@ -60,6 +60,7 @@ class Task:
     try_number: int
     start: datetime | None
     end: datetime | None
+    host: str  # where it ran; empty if it has not
 
     @property
     def label(self) -> str:
@@ -106,6 +107,7 @@ def read_task(run: Run, item: Mapping[str, Any]) -> Task:
         try_number=item["try_number"],
         start=_moment(item["start_date"]),
         end=_moment(item["end_date"]),
+        host=item["hostname"] or "",
     )
 
 

@@ -9,9 +9,17 @@ from collections.abc import Callable
 from include.team.backup import backup, restore
 from include.team.engine import EngineError
 from include.team.secrets_file import SecretsError
-from include.team.system import demo, down, logs, status, up
+from include.team.system import demo, down, join, leave, logs, status, up
 
-COMMANDS: dict[str, Callable[[], int]] = {"up": up, "down": down, "demo": demo, "status": status, "logs": logs}
+COMMANDS: dict[str, Callable[[], int]] = {
+    "up": up,
+    "down": down,
+    "demo": demo,
+    "status": status,
+    "logs": logs,
+    "join": join,
+    "leave": leave,
+}
 WITH_FOLDER: dict[str, Callable[[str], int]] = {"backup": backup, "restore": restore}
 
 

@@ -12,7 +12,8 @@ from include.team.engine import Compose
 FOLDER = Path(__file__).resolve().parent.parent.parent
 SECRETS = FOLDER / ".env"
 STORES = ("postgres", "redis", "objects", "mlflow")
-AIRFLOW = ("scheduler", "dag-processor", "triggerer", "worker", "trainer", "api-server")
+WORKERS = ("worker", "trainer")
+AIRFLOW = ("scheduler", "dag-processor", "triggerer", *WORKERS, "api-server")
 REPLICAS = ("serving-1", "serving-2")
 MONITORING = ("exporter", "prometheus", "alertmanager", "grafana")
 BUILT = ("objects", "prepare", "serving-1")  # their images are built here

@@ -16,6 +16,7 @@ from include.team.services import (
     REPLICAS,
     SECRETS,
     STORES,
+    WORKERS,
     chosen,
     compose,
     ports_of,
@@ -39,8 +40,7 @@ def up() -> int:
     if not running:
         check_ports(ports_of(), setting("EVERGREEN_BIND", "127.0.0.1"))
         check_subnet(setting("SUBNET", "10.213.77"))
-    print("team: building the images", flush=True)
-    services.run("build", "--quiet", *chosen(services, *BUILT))
+    _build(services, *chosen(services, *BUILT))
     start(services, migrate_beside=not running.intersection(AIRFLOW))
     print(f"team: ready after {time.monotonic() - started:.0f} s", flush=True)
     _print_addresses(services)
@@ -70,6 +70,27 @@ def down() -> int:
     return 0
 
 
+def join() -> int:
+    """Start this machine's workers for a system whose other parts run on another one, over a network of both."""
+    check_engine()
+    services = compose()
+    if services.states("scheduler"):
+        raise EngineError("the scheduler is on this machine: more workers of its own are WORKERS and TRAINERS in .env")
+    if not SECRETS.exists():
+        raise EngineError(f"{SECRETS} is missing: copy it from the machine of the scheduler")
+    secrets_file.ensure(SECRETS)
+    _build(services, "prepare")
+    _start(services, *WORKERS)
+    return 0
+
+
+def leave() -> int:
+    """End the workers of this machine; tasks that run may finish."""
+    print("team: ending; running tasks may finish", flush=True)
+    compose().run("rm", "--stop", "--force", *WORKERS)
+    return 0
+
+
 def status() -> int:
     """Show every container; 0 if all are well."""
     states = [state for state in compose().states() if state.service not in ONCE]
@@ -93,6 +114,13 @@ def demo() -> int:
         raise EngineError("the system does not run: make team-up")
     services.run("run", "--rm", "--no-deps", "toolbox", "python", "-m", "include.demo")
     return 0
+
+
+def _build(services: Compose, *names: str) -> None:
+    if setting("TEAM_BUILD", "true") == "false":
+        return  # the images are here, or in a registry
+    print("team: building the images", flush=True)
+    services.run("build", "--quiet", *names)
 
 
 def _start(services: Compose, *names: str) -> None:

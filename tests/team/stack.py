@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,30 +20,12 @@ import httpx
 from include.local.airflow_client import AirflowClient
 from include.settings import REPOSITORY
 from include.team import secrets_file
-from tests.containers.seaweedfs import seaweedfs_image
 from tests.ports import free_ports
+from tests.team import disk, images
 
 PROJECT = "evergreen-test"
+KEPT = "EVERGREEN_TEST_TEAM"  # names a folder: the system lives there and stays up for the next tests
 ROW_EVERY = 0.1  # seconds between two questions to serving
-# Debian's own Prometheus, where no official image can be had.
-PROMETHEUS = """
-ARG DEBIAN_IMAGE
-FROM ${DEBIAN_IMAGE}
-RUN apt-get update -qq \\
- && apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager >/dev/null \\
- && ln -s /usr/bin/prometheus-alertmanager /usr/bin/alertmanager \\
- && install -d -o nobody -g nogroup /prometheus /alertmanager
-USER nobody
-"""
-
-
-def missing() -> str:
-    """Why no team's system can be started here; empty where it can."""
-    if shutil.which("docker") is None:
-        return "no docker command is installed"
-    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        return "no docker engine answers"
-    return ""
 
 
 @dataclass
@@ -53,6 +35,8 @@ class Stack:
     folder: Path
     environment: dict[str, str]
     secrets: dict[str, str] = field(default_factory=dict)
+    no_disk: str = ""  # why its volume "home" is not a disk of its own
+    volumes: dict[str, object] = field(default_factory=dict)  # where they differ from those of the compose file
 
     def team(self, *arguments: str, timeout: float = 1800) -> str:
         """Run a command of ``include.team``; its output."""
@@ -78,30 +62,52 @@ class Stack:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(base_url=f"http://127.0.0.1:{self.port('SERVING')}", headers=headers, timeout=30)
 
+    def docker(self, *arguments: str) -> str:
+        return docker(*arguments, environment=self.environment)
+
     def container(self, service: str) -> str:
-        found = docker(
-            "ps", "--filter", f"label=com.docker.compose.project={PROJECT}", "--format", "{{.Names}}"
-        ).split()
+        project = f"label=com.docker.compose.project={PROJECT}"
+        found = self.docker("ps", "--filter", project, "--format", "{{.Names}}").split()
         return next(name for name in found if name.startswith((f"{PROJECT}_{service}_", f"{PROJECT}-{service}-")))
+
+    def compose(self, *arguments: str) -> None:
+        """Run a command of Compose, as a person does beside the Makefile."""
+        command = [*(["docker", "compose"] if _plugin() else ["docker-compose"])]
+        for profile in ("storage", "monitoring", "tools"):
+            command += ["--profile", profile]
+        done = subprocess.run(
+            [*command, *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    def override(self, services: Mapping[str, object]) -> None:
+        """What Compose reads beside the compose file."""
+        overriding = {"services": services, "volumes": self.volumes}
+        (self.folder / "docker-compose.override.yaml").write_text(
+            json.dumps({key: value for key, value in overriding.items() if value})
+        )
+
+    def well(self, service: str) -> bool:
+        return self.docker("inspect", "--format", "{{.State.Health.Status}}", self.container(service)) == "healthy"
 
     def run(self, service: str, *command: str) -> str:
         """The output of a command in a container."""
-        return docker("exec", self.container(service), *command)
+        return self.docker("exec", self.container(service), *command)
 
     def kill(self, service: str) -> None:
         """SIGKILL to all processes of a container, as a crash is: Docker starts it again by its policy."""
-        pid = int(docker("inspect", "--format", "{{.State.Pid}}", self.container(service)))
+        pid = int(self.docker("inspect", "--format", "{{.State.Pid}}", self.container(service)))
         os.kill(pid, signal.SIGKILL)
 
     @contextmanager
     def cut_off(self, service: str) -> Iterator[None]:
         """Without the inner network for a while, as when a cable is pulled."""
         name, network = self.container(service), f"{PROJECT}_inside"
-        docker("network", "disconnect", network, name)
+        self.docker("network", "disconnect", network, name)
         try:
             yield
         finally:
-            docker("network", "connect", "--alias", service, network, name)
+            self.docker("network", "connect", "--alias", service, network, name)
 
     def samples(self, query: str) -> dict[str, float]:
         """What Prometheus answers, by the label ``part``."""
@@ -111,6 +117,10 @@ class Stack:
         )
         answer = json.loads(self.run("exporter", "python", "-c", code))
         return {each["metric"].get("part", ""): float(each["value"][1]) for each in answer["data"]["result"]}
+
+    def firing(self, alert: str) -> set[str]:
+        """The parts (or "") that an alert fires for."""
+        return {*self.samples(f'ALERTS{{alertname="{alert}",alertstate="firing"}}')}
 
 
 @dataclass
@@ -148,12 +158,11 @@ def asking(stack: Stack, path: str, body: object) -> Iterator[Asked]:
 
 @contextmanager
 def started(folder: Path) -> Iterator[Stack]:
-    """The system, built from the files of this checkout; ended with its volumes."""
+    """The system, built from the files of this checkout; ended with its volumes, unless it is kept."""
     for name in _files():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(REPOSITORY / name, target)
-    airflow, mlflow, serving, grafana = free_ports(4)
     environment = {
         **os.environ,
         "COMPOSE_PROJECT_NAME": PROJECT,
@@ -162,35 +171,36 @@ def started(folder: Path) -> Iterator[Stack]:
         "AIRFLOW_IMAGE": "evergreen-airflow:test",
         "SERVING_IMAGE": "evergreen-serving:test",
         "OBJECTS_IMAGE": "evergreen-objects:test",
-        "AIRFLOW_PORT": str(airflow),
-        "MLFLOW_PORT": str(mlflow),
-        "SERVING_PORT": str(serving),
-        "GRAFANA_PORT": str(grafana),
-        **_images(),
+        **_ports(folder),
+        **images.base(),
     }
     stack = Stack(folder, environment)
     try:
+        own_disk(stack)
         stack.team("up")
         yield stack
     finally:
-        compose = ["docker", "compose"] if _plugin() else ["docker-compose"]
-        command = [*compose, "--profile", "storage", "--profile", "monitoring", "kill"]
-        subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
-        command = [
-            *compose,
-            "--profile",
-            "storage",
-            "--profile",
-            "monitoring",
-            "--profile",
-            "tools",
-            "down",
-            "--volumes",
-        ]
-        subprocess.run([*command, "--remove-orphans"], cwd=folder, env=environment, capture_output=True, check=False)
+        if KEPT not in os.environ:
+            _destroy(stack)
 
 
-def until(what: str, condition: Callable[[], bool], seconds: float) -> None:
+def own_disk(stack: Stack) -> None:
+    """Put the volume ``home`` on a disk that can be filled, where this machine allows it."""
+    if f"{PROJECT}_home" in docker("volume", "ls", "--format", "{{.Name}}").split():
+        options = json.loads(docker("volume", "inspect", f"{PROJECT}_home"))[0]["Options"]
+        stack.volumes = {"home": {"driver_opts": options}} if options else {}
+        stack.no_disk = "" if options else "it was made without"
+        return
+    disk.remove(stack.folder, "home")
+    image = stack.environment.get("DEBIAN_IMAGE", "debian:bookworm-slim")
+    try:
+        stack.volumes["home"] = {"driver_opts": disk.make_volume(stack.folder, PROJECT, "home", image)}
+    except disk.NoDiskError as error:
+        stack.no_disk = str(error)
+    stack.override({})
+
+
+def until(what: str, condition: Callable[[], bool], seconds: float, every: float = 1.0) -> None:
     """Wait until it is so; what cannot be asked yet is not so yet."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -199,55 +209,38 @@ def until(what: str, condition: Callable[[], bool], seconds: float) -> None:
                 return
         except (httpx.HTTPError, AssertionError):
             pass  # a part that is down cannot be asked
-        time.sleep(1)
+        time.sleep(every)
     raise AssertionError(f"{what}: not within {seconds:.0f} s")
 
 
-def docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+def docker(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(["docker", *arguments], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
     return done.stdout.strip()
+
+
+def _destroy(stack: Stack) -> None:
+    for command in (("kill",), ("down", "--volumes", "--remove-orphans")):
+        with suppress(AssertionError):  # what was never started cannot be ended
+            stack.compose(*command)
+    disk.remove(stack.folder, "home")
 
 
 def _plugin() -> bool:
     return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
 
 
+def _ports(folder: Path) -> dict[str, str]:
+    """Free ports; of a system that was kept, those it has."""
+    file = folder / "ports.json"
+    if not file.exists():
+        names = ("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT", "GRAFANA_PORT")
+        file.write_text(json.dumps({name: str(port) for name, port in zip(names, free_ports(4), strict=True)}))
+    ports: dict[str, str] = json.loads(file.read_text())
+    return ports
+
+
 def _files() -> list[str]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True).stdout.decode()
     return [name for name in listed.split("\0") if name and (REPOSITORY / name).is_file()]
-
-
-def _images() -> dict[str, str]:
-    """The base images that the environment names; those of this machine where official ones cannot be pulled."""
-    present = set(docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split())
-    local = {
-        "POSTGRES_IMAGE": "local/postgres:15",
-        "REDIS_IMAGE": "local/redis:7",
-        "NGINX_IMAGE": "local/nginx:1.22",
-        "PYTHON_IMAGE": "local/python:3.11-slim",
-        "DEBIAN_IMAGE": "local/debian:bookworm-slim",
-    }
-    if not set(local.values()) <= present:
-        return {}
-    tag = "evergreen-prometheus:test"
-    command = [
-        "docker",
-        "build",
-        "--network",
-        "host",
-        "-q",
-        "-t",
-        tag,
-        "--build-arg",
-        f"DEBIAN_IMAGE={local['DEBIAN_IMAGE']}",
-    ]
-    subprocess.run([*command, "-"], input=PROMETHEUS, text=True, check=True, capture_output=True)
-    own = {
-        "PROMETHEUS_IMAGE": tag,
-        "ALERTMANAGER_IMAGE": tag,
-        "SEAWEEDFS_IMAGE": seaweedfs_image(),
-        "BUILD_NETWORK": "host",
-    }
-    return {**local, **own}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.team.conftest import USE_CASE, train
-from tests.team.stack import PROJECT, Stack, docker
-from tests.team.test_faults import versions
+from tests.team.harm import versions
+from tests.team.stack import PROJECT, Stack, docker, own_disk
 
 pytestmark = pytest.mark.team
 
@@ -39,6 +39,7 @@ def test_everything_is_destroyed_and_comes_back(stack: Stack, champion: int, tmp
     stack.team("down")
     volumes = docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}").split()
     docker("volume", "rm", *volumes)
+    own_disk(stack)
     stack.team("restore", str(folder))
 
     assert data(stack) == before

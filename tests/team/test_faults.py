@@ -3,115 +3,134 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
+import httpx
 import pytest
 
-from include.local.airflow_client import AirflowClient
-from include.local.airflow_records import Run
-from tests.team.conftest import USE_CASE, train
-from tests.team.stack import Asked, Stack, asking, until
+from tests.team.conftest import LAST, USE_CASE
+from tests.team.harm import (
+    LIBFAKETIME,
+    PREDICT,
+    during,
+    full_disk,
+    generations,
+    ingest,
+    roll_back,
+    survives,
+    versions,
+    wrong_clock,
+)
+from tests.team.stack import Stack, asking, docker, until
 
 pytestmark = pytest.mark.team
 
-ENTITIES = {"entities": [{"flight_id": "nobody-knows-it"}]}
-WITHIN = 600.0  # seconds until a run has got over it
+Row = dict[str, object]
 
 
-def versions(stack: Stack) -> list[str]:
-    """The run of every version of the model, as MLflow has it."""
-    code = f"from include.registry import models; print(*[each.run_id for each in models.versions({USE_CASE!r})])"
-    return stack.run("worker", "python", "-c", code).split()
-
-
-def running(airflow: AirflowClient, run: Run, task_id: str) -> bool:
-    return any(task.task_id == task_id and task.state == "running" for task in airflow.tasks(run))
-
-
-def survives(stack: Stack, reason: str, leaves: int, task_id: str, harm: Callable[[], None]) -> Asked:
-    """Train, do harm while a task runs, wait: the run succeeds, and there is one version more."""
-    before = versions(stack)
-    with stack.airflow as airflow, asking(stack, f"/v1/{USE_CASE}/predict", ROW) as asked:
-        run = train(airflow, reason, leaves)
-        until(f"{task_id} runs", lambda: running(airflow, run, task_id), 180)
-        harm()
-        until(f"{reason}: the run ends", lambda: airflow.run(run.dag_id, run.run_id).finished, WITHIN)
-        airflow.wait(run)  # or why it failed
-    after = versions(stack)
-    assert sorted(after)[:] == sorted({*after}), "a run has two versions"
-    assert len(after) == len(before) + 1
-    stack.team("status")
-    return asked
-
-
-ROW: dict[str, object] = {}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def a_row(stack: Stack, champion: int) -> None:
-    """A prediction that the champion can make by its row alone."""
-    with stack.serving() as client:
-        features = client.get(f"/v1/{USE_CASE}").json()["features"]
-    ROW.update({"rows": [{each["name"]: None for each in features}]})
-    with stack.serving() as client:
-        answer = client.post(f"/v1/{USE_CASE}/predict", json=ROW)
-        assert answer.status_code == 200, answer.text
-
-
-def test_a_trainer_is_killed_in_the_middle_of_a_fit(stack: Stack) -> None:
-    asked = survives(stack, "trainer-killed", 21, "fit", lambda: stack.kill("trainer"))
+def test_a_trainer_is_killed_in_the_middle_of_a_fit(stack: Stack, row: Row) -> None:
+    asked = survives(stack, row, "trainer-killed", 21, "fit", lambda: stack.kill("trainer"))
     assert asked.answers > 50 and asked.failures == []
 
 
-def test_a_worker_is_killed_in_the_middle_of_a_task(stack: Stack) -> None:
-    asked = survives(stack, "worker-killed", 22, "build_training_set", lambda: stack.kill("worker"))
+def test_a_worker_is_killed_in_the_middle_of_a_training(stack: Stack, row: Row) -> None:
+    asked = survives(stack, row, "worker-killed", 22, "build_training_set", lambda: stack.kill("worker"))
     assert asked.failures == []
+
+
+def test_a_worker_is_killed_in_the_middle_of_an_ingestion(stack: Stack, row: Row) -> None:
+    days = _days(stack)
+    asked = during(stack, row, lambda airflow: ingest(airflow, "check-killed"), "check", lambda: stack.kill("worker"))
+    assert asked.failures == []
+    assert _days(stack) == days and len({*days}) == len(days)
+
+
+def test_a_worker_is_killed_in_the_middle_of_a_change_of_production(stack: Stack, row: Row) -> None:
+    before = generations(stack)
+    for number, reason in enumerate(("switch-killed", "switched-back")):
+        begin = lambda airflow, reason=reason: roll_back(airflow, reason)  # noqa: E731
+        asked = during(stack, row, begin, "switch", (lambda: stack.kill("worker")) if number == 0 else lambda: None)
+        assert asked.failures == []
+    after = generations(stack)
+    assert len(after) == len(before) + 2, "a change was made twice, or not"
+    assert after[-1]["champion"] == before[-1]["champion"] != after[-2]["champion"]
 
 
 @pytest.mark.parametrize(
     ("service", "leaves"), [("scheduler", 23), ("redis", 24), ("postgres", 25), ("mlflow", 26), ("objects", 27)]
 )
-def test_a_service_is_killed_in_the_middle_of_a_fit(stack: Stack, service: str, leaves: int) -> None:
-    asked = survives(stack, f"{service}-killed", leaves, "fit", lambda: stack.kill(service))
+def test_a_service_is_killed_in_the_middle_of_a_fit(stack: Stack, row: Row, service: str, leaves: int) -> None:
+    asked = survives(stack, row, f"{service}-killed", leaves, "fit", lambda: stack.kill(service))
     assert asked.answers > 50 and asked.failures == []
 
 
-def test_the_cable_between_a_trainer_and_everything_is_pulled(stack: Stack) -> None:
+def test_the_cable_between_a_trainer_and_everything_is_pulled(stack: Stack, row: Row) -> None:
     def pulled() -> None:
         with stack.cut_off("trainer"):
             time.sleep(30)
 
-    asked = survives(stack, "cable-pulled", 28, "fit", pulled)
+    asked = survives(stack, row, "cable-pulled", 28, "fit", pulled)
     assert asked.failures == []
 
 
-def test_replicas_die_one_after_the_other_and_no_client_notices(stack: Stack) -> None:
-    with asking(stack, f"/v1/{USE_CASE}/predict", ROW) as asked:
+def test_a_disk_is_full_for_a_while(stack: Stack, row: Row) -> None:
+    if stack.no_disk:
+        pytest.skip(f"no disk can be made to be filled: {stack.no_disk}")
+    refused = "evergreen_prediction_log_failures_total"
+
+    def full() -> None:
+        with full_disk(stack):
+            until("the alert", lambda: stack.firing("PredictionsNotLogged"), 180)
+
+    before, days = versions(stack), _days(stack)
+    asked = survives(stack, row, "disk-full", 30, "fit", full)
+    assert asked.failures, f"nothing was refused, but {refused} rose"
+    assert {each[:3] for each in asked.failures} == {"503"}, asked.failures
+    assert versions(stack)[-len(before) :] == before or {*before} < {*versions(stack)}
+    assert _days(stack) == days
+    until("answers come again", lambda: _predicts(stack, row), 30)
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_the_clock_of_a_worker_and_of_a_trainer_is_wrong(stack: Stack, row: Row, hours: int) -> None:
+    if not LIBFAKETIME.exists():
+        pytest.skip(f"{LIBFAKETIME} is not there: install faketime")
+    days = _days(stack)
+    with wrong_clock(stack, hours, "worker", "trainer"):
+        behind = float(stack.run("worker", "date", "+%s")) - time.time()
+        assert abs(behind - hours * 3600) < 60
+        asked = survives(stack, row, f"clock-{hours:+d}", 31 + (hours > 0), "fit", lambda: None)
+        assert asked.failures == []
+        asked = during(stack, row, lambda airflow: ingest(airflow, f"clock-{hours:+d}"), "check", lambda: None)
+        assert asked.failures == []
+    assert _days(stack) == days
+
+
+def test_replicas_die_one_after_the_other_and_no_client_notices(stack: Stack, row: Row) -> None:
+    with asking(stack, PREDICT, row) as asked:
         for replica in ("serving-1", "serving-2"):
             stack.kill(replica)
             time.sleep(5)
-            until(f"{replica} is back", lambda name=replica: _well(stack, name), 120)
+            until(f"{replica} is back", lambda name=replica: stack.well(name), 120)
     assert asked.answers > 100 and asked.failures == []
 
 
 def test_an_alert_is_raised_while_a_part_is_down(stack: Stack) -> None:
-    from tests.team.stack import docker
-
     name = stack.container("objects")
-    docker("pause", name)
+    docker("stop", "--time", "1", name)
     try:
-        docker("stop", "--time", "1", name)
-        until(
-            "the alert",
-            lambda: stack.samples('ALERTS{alertname="PartDown",alertstate="firing"}') == {"objects": 1.0},
-            240,
-        )
+        until("the alert", lambda: stack.firing("PartDown") == {"objects"}, 240)
     finally:
         docker("start", name)
-    until("the alert is over", lambda: stack.samples('ALERTS{alertname="PartDown",alertstate="firing"}') == {}, 240)
+    until("the alert is over", lambda: not stack.firing("PartDown"), 240)
 
 
-def _well(stack: Stack, service: str) -> bool:
-    from tests.team.stack import docker
+def _days(stack: Stack) -> list[str]:
+    code = f"from include.ingestion import versions; print(*versions.keys({USE_CASE!r}, versions.head()))"
+    days = stack.run("worker", "python", "-c", code).split()
+    assert LAST in days
+    return days
 
-    return docker("inspect", "--format", "{{.State.Health.Status}}", stack.container(service)) == "healthy"
+
+def _predicts(stack: Stack, row: Row) -> bool:
+    with stack.serving() as client:
+        return client.post(PREDICT, json=row).status_code == httpx.codes.OK

@@ -1,0 +1,24 @@
+"""A new version of the code takes over from the old one, and no client of serving notices."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.team.harm import PREDICT
+from tests.team.stack import Stack, asking, docker
+
+pytestmark = pytest.mark.team
+
+NEW = "include/of_the_new_version.py"
+EVERYWHERE = ("scheduler", "worker", "trainer", "api-server", "mlflow", "exporter", "serving-1", "serving-2")
+
+
+def test_a_new_version_takes_over_while_serving_answers(stack: Stack, row: dict[str, object]) -> None:
+    kept = docker("inspect", "--format", "{{.Id}}", stack.container("postgres"))
+    (stack.folder / NEW).write_text("")
+    with asking(stack, PREDICT, row) as asked:
+        stack.team("up")
+    assert asked.answers > 100 and asked.failures == []
+    for service in EVERYWHERE:
+        assert stack.run(service, "ls", f"/opt/app/{NEW}"), service
+    assert docker("inspect", "--format", "{{.Id}}", stack.container("postgres")) == kept
