@@ -57,7 +57,10 @@ def run(tour: Tour, scenario: Scenario) -> None:
     with tour.step(f"ingest {scenario.bootstrap} as one run, compute features"):
         tour.ingest(scenario.bootstrap)
     with tour.step("train, judge without a champion, stage, promote, verify"):
-        tour.promote(tour.train({"until": scenario.bootstrap.rpartition("/")[2], "reason": "bootstrap"}))
+        asked = {"until": scenario.bootstrap.rpartition("/")[2], "reason": "bootstrap"}
+        verdict = tour.promote(tour.train(asked))
+    if verdict["outcome"] != "approved":
+        raise AirflowError(f"the first version is refused: {'; '.join(verdict['reasons'])}")
     with tour.step("one prediction over REST"):
         answer = tour.predict(*_an_entity(tour.use_case, scenario.bootstrap))
     print(f"    {_in_words(answer)}", flush=True)

@@ -156,6 +156,7 @@ class Tour:
         answer = self.serving.post(
             f"/v1/{self.name}/predict", json={"entities": [entity], "as_of": as_of.isoformat(), "explain": True}
         )
-        answer.raise_for_status()
+        if answer.status_code != httpx.codes.OK:
+            raise AirflowError(f"serving answers {answer.status_code}: {answer.text}")
         self.journal.prediction = answer.json()
         return self.journal.prediction

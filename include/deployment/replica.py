@@ -17,13 +17,14 @@ from include.settings import get_settings
 class Served:
     """The versions that a serving process answers with, the generation that is whole there, and its words.
 
-    None: no answer, no model, or no generation. ``said`` tells what stands in the way.
+    None: no answer, no model, or no generation. ``said`` tells what stands in the way, ``heard`` whether it answered.
     """
 
     version: int | None
     generation: int | None
     challenger: int | None
     said: str
+    heard: bool = True
 
     def confirms(self, generation: Generation) -> bool:
         """Whether the generation is in force there.
@@ -67,7 +68,7 @@ def served(address: str, use_case: str) -> Served:
         headers = get_settings().serving_headers
         answer = httpx.get(f"{address}/v1/{use_case}", headers=headers, timeout=5, trust_env=False)
     except httpx.TransportError as error:
-        return Served(None, None, None, f"no answer ({error})")
+        return Served(None, None, None, f"no answer ({error})", heard=False)
     if answer.status_code != httpx.codes.OK:
         return Served(None, None, None, f"status {answer.status_code}: {answer.text[:200]}")
     status = answer.json()

@@ -40,7 +40,8 @@ log = logging.getLogger(__name__)
 GOLDEN_ROWS = 100
 SINGLE_REQUESTS = 100
 BATCH_REQUESTS = 10
-START_TIMEOUT = 90.0
+START_TIMEOUT = 300.0  # seconds; a busy machine takes minutes to compile what a small one has never run
+SETTLE_TIMEOUT = 15.0  # seconds from its first answer
 # What a process needs to run at all, and where the registry is and how to log in to it.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "NO_PROXY", "no_proxy", "OMP_NUM_THREADS")
 INHERITED_PREFIXES = ("EVERGREEN_", "MLFLOW_", "AWS_")
@@ -68,7 +69,8 @@ class _Staged:
 def stage(use_case: Folder, version: int) -> Trial:
     """Serve the version under the alias ``staging``, ask it rows of its own test stretch, and measure what that costs.
 
-    What the version does wrong is in the trial's ``problems``; an unreachable registry is raised.
+    What the version does wrong is in the trial's ``problems``; an unreachable registry is raised, and a process that
+    does not start.
     """
     name = use_case.config.name
     candidate = models.get(name, version)
@@ -164,13 +166,22 @@ def _bare_environment(home: Path) -> dict[str, str]:
 
 
 def _wait_for(process: subprocess.Popen[bytes], address: str, use_case: str, version: int, log_file: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
+    deadline, heard = time.monotonic() + START_TIMEOUT, False
     while (seen := served(address, use_case)).version != version:
         if process.poll() is not None:
             end = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
             raise StagingError(f"the process ended with status {process.returncode}: {' '.join(end)}")
+        if seen.heard and not heard:
+            deadline, heard = time.monotonic() + SETTLE_TIMEOUT, True
         if time.monotonic() > deadline:
-            raise StagingError(f"does not serve the version after {START_TIMEOUT:.0f} s: {seen.said}")
+            # A process that says nothing has not started: that is no word against the version, and is tried again.
+            raise (
+                StagingError(f"does not serve the version: {seen.said}")
+                if heard
+                else TimeoutError(
+                    f"the staging process of {use_case} has not started after {START_TIMEOUT:.0f} s: {seen.said}"
+                )
+            )
         time.sleep(0.2)
 
 

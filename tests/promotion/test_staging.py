@@ -96,7 +96,7 @@ def test_a_version_that_cannot_be_served_fails_with_what_the_process_says(
     use_case: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = registered(tmp_path)
-    monkeypatch.setattr(staging, "START_TIMEOUT", 15.0)
+    monkeypatch.setattr(staging, "SETTLE_TIMEOUT", 1.0)
     client = mlflow.MlflowClient(models.tracking_uri())
     client.set_model_version_tag(NAME, str(version), "metadata_digest", "another")
     trial = staging.stage(use_case, version)
@@ -116,6 +116,19 @@ def test_a_process_that_ends_at_once_fails_the_version(
     trial = staging.stage(use_case, version)
     assert not passed(trial)
     assert trial.problems == (f"{NAME} version {version} in staging: the process ended with status 3: no memory left",)
+
+
+def test_a_process_that_never_says_a_word_is_no_word_against_the_version(
+    use_case: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = tmp_path / "python"
+    busy.write_text("#!/bin/sh\nexec sleep 600\n")
+    busy.chmod(0o755)
+    monkeypatch.setattr(staging.sys, "executable", str(busy))
+    monkeypatch.setattr(staging, "START_TIMEOUT", 1.0)
+    with pytest.raises(TimeoutError, match="has not started after 1 s: no answer"):
+        staging.stage(use_case, registered(tmp_path))
+    assert not staging_processes()
 
 
 def test_a_version_that_is_not_there_is_an_error(use_case: Folder) -> None:
