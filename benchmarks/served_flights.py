@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 import polars as pl
@@ -19,6 +19,7 @@ from include.features.materialize import materialize
 from include.registry import models
 from include.registry.model_input import features_of, to_model_input
 from include.registry.runs import TEST_FILE
+from include.serving.remembered import MOST
 from include.settings import get_settings
 
 LAST = "2013-02-28"
@@ -63,15 +64,20 @@ def bring_online(year: flights.Flights, partitions: list[Partition]) -> None:
 
 
 def requests(year: flights.Flights, tested: pl.DataFrame, last: Partition) -> dict[str, Any]:
-    """Bodies of requests by what they ask for."""
+    """Bodies of requests by what they ask for; ``new``: in turn for more entities than a server remembers."""
     rows = tested.select(year.columns(tested)).head(ASKED).to_dicts()
-    plan = year.history.views[year.use_case.config.entity.view]
-    keys = plan.filter(pl.col("event_timestamp") == last.cutoff).select(year.use_case.config.entity.key).head(ASKED)
+    plan, at = year.history.views[year.use_case.config.entity.view], pl.col("event_timestamp")
+    online = plan.filter((at > last.cutoff - timedelta(days=ONLINE_DAYS)) & (at <= last.cutoff))
+    all_keys = online.sort(at, descending=True).select(year.use_case.config.entity.key)
+    if all_keys.height <= MOST:
+        raise RuntimeError(f"{all_keys.height} entities are online, and a server remembers {MOST}")
     as_of = last.cutoff.isoformat()
+    asked = [{"entities": [key], "as_of": as_of} for key in all_keys.to_dicts()]
     return {
         "row": [{"rows": [row]} for row in rows],
         "rows": [{"rows": rows}],
-        "entity": [{"entities": [key], "as_of": as_of} for key in keys.to_dicts()],
+        "entity": asked[:ASKED],
+        "new": asked,
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from include.serving.access.gate import Gate
 from include.serving.access.refusal import Refusal
 from include.serving.endpoint import INLINE_BYTES, INLINE_ROWS, OK, Headers, Limits, headers_of, is_json, problem_of
+from include.serving.heads import Heads
 from include.serving.metrics import Metrics
 from include.serving.service import Service
 
@@ -20,7 +21,9 @@ class Direct:
     """Answers requests whose bodies are there. It is used from one thread, that of the event loop."""
 
     def __init__(self, services: Mapping[str, Service], gate: Gate, metrics: Metrics, limits: Limits) -> None:
-        self._services = {f"/v1/{name}/predict".encode(): service for name, service in services.items()}
+        paths = {f"/v1/{name}/predict": service for name, service in services.items()}
+        self._services = {path.encode(): (path, service) for path, service in paths.items()}
+        self.heads = Heads()
         self._gate = gate
         self._metrics = metrics
         self._limits = limits
@@ -33,10 +36,9 @@ class Direct:
     def answer(self, url: bytes, headers: Headers, body: bytes) -> tuple[int, Headers, bytes] | None:
         """Status, headers and content; None for a request that must go the long way, and has used up nothing."""
         start = time.perf_counter()
-        service = self._services[url]
+        path, service = self._services[url]
         if len(body) > self._most or not is_json(headers) or not self._is_plain(service, body):
             return None
-        path = url.decode()
         try:
             client = self._gate.client("POST", path, headers)
         except Refusal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from include.contract.use_case import UseCase
 from include.deployment.generation import Mode
@@ -55,6 +56,11 @@ class Followed:
         if self.deployment is None:
             return self.asked and self.wanted is None
         return not self.deployment.problems
+
+    @cached_property
+    def compiled(self) -> bool:
+        """Whether each model that may answer is compiled: no other predicts in microseconds."""
+        return all(each.served.compiled is not None for each in (self.deployment, self.challenger) if each is not None)
 
     @property
     def current(self) -> bool:

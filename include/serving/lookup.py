@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from include.contract.use_case import UseCase
 
 Key = Mapping[str, Any]
+
+_encode = msgspec.json.Encoder().encode
 
 
 class EntitiesNotFound(LookupError):  # noqa: N818 - what it says is the answer
@@ -22,12 +25,34 @@ class EntitiesNotFound(LookupError):  # noqa: N818 - what it says is the answer
         self.positions = tuple(positions)
 
 
-class FeatureRow(Struct, frozen=True):
-    """One entity's features. A view without a row for it has no timestamp, and its features are None."""
+class Seen(Struct, frozen=True, gc=False):
+    """A row as a model sees it: the values of the features that it reads, and in JSON what is logged of them."""
+
+    names: tuple[str, ...]
+    values: list[Any]
+    features: Raw
+    view_timestamps: Raw
+
+
+class FeatureRow(Struct, eq=False):
+    """One entity's features. A view without a row for it has no timestamp, and its features are None.
+
+    Requests may share it: nobody changes it.
+    """
 
     values: dict[str, Any]
     event_timestamp: datetime | None
     view_timestamps: dict[str, datetime | None]
+    _last: Seen | None = None
+
+    def seen(self, names: tuple[str, ...]) -> Seen:
+        """For a model of these features; the last answer is kept, since it is mostly asked for by one model."""
+        seen = self._last
+        if seen is None or seen.names is not names:
+            values = [*map(self.values.get, names)]
+            features, stamps = dict(zip(names, values, strict=True)), self.view_timestamps
+            seen = self._last = Seen(names, values, Raw(_encode(features)), Raw(_encode(stamps)))
+        return seen
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,10 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from include.contract.use_case import UseCase
-from include.features.moments import EPOCH, MICROSECOND, microseconds
+from include.features.moments import EPOCH, MICROSECOND
 from include.features.online.rows import Row, key_of
 from include.serving.lookup import EntitiesNotFound, FeatureRow, Key, Known, Lookup, LookupFactory
+from include.serving.remembered import Moment, Remembered, Span
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView, ValueType
@@ -95,6 +96,7 @@ class OnlineFeatures:
         kinds = {column.name: column.dtype.to_value_type() for column in self._entity_view.entity_columns}
         self._key_types = {name: _python_type(name, kinds[name]) for name in use_case.entity.key}
         self._brought = dict.fromkeys([*self._key_types, *self._on_demand.request_fields])
+        self._remembered = Remembered()
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -117,8 +119,21 @@ class OnlineFeatures:
         return frozenset(self._key_types) | (frozenset(self._on_demand.request_fields) - frozenset(self._own.features))
 
     def rows(self, entities: Sequence[Key], as_of: datetime | None = None) -> list[FeatureRow]:
-        moment = _Moment.of(as_of)
-        found = self._read((self._own, *self._direct), entities, moment)
+        moment = Moment.of(as_of)
+        if len(entities) != 1 or len(entities[0]) > len(self._key_types):  # many, or with values of the request
+            return self._composed(entities, moment, [Span() for _ in entities])
+        version, key, span = self._rows.version(), self._own.key(entities[0]), Span()
+        if version is None or key is None:
+            return self._composed(entities, moment, [span])
+        row = self._remembered.find(version, key, moment.as_of)
+        if row is None:
+            [row] = self._composed(entities, moment, [span])
+            self._remembered.keep(version, key, row, span)
+        return [row]
+
+    def _composed(self, entities: Sequence[Key], moment: Moment, spans: Sequence[Span]) -> list[FeatureRow]:
+        """The rows of entities as the store has them; the spans are narrowed to the moments at which they are these."""
+        found = self._read((self._own, *self._direct), entities, moment, spans)
         own = found[self._own.name]
         if None in own:
             raise EntitiesNotFound([position for position, row in enumerate(own) if row is None])
@@ -127,7 +142,7 @@ class OnlineFeatures:
             columns.update(self._own.values(row))
             columns.update(entity)
         if self._derived:
-            found |= self._read(self._derived, known, moment)
+            found |= self._read(self._derived, known, moment, spans)
         for view in (*self._direct, *self._derived):
             for columns, row in zip(known, found[view.name], strict=True):
                 columns.update(view.values(row))
@@ -145,16 +160,20 @@ class OnlineFeatures:
         candidates = frame.collect().drop_nulls().unique(maintain_order=True).to_dicts()
         rows = self._rows.read({self._own.stored: [key_of([each[name] for name in keys]) for each in candidates]})
         found = [(key, row) for key, row in zip(candidates, rows[self._own.stored], strict=True) if row]
-        if all(_Moment.of(None).sees(row, self._own) for _, row in found):
+        now = Moment.of(None)
+        if all(Span().counts(row.event, self._own.ttl, now) for _, row in found):
             return Known([key for key, _ in found], None)
         newest = max((row for _, row in found), key=lambda row: row.event).event_timestamp
-        return Known([key for key, row in found if _Moment.of(newest).sees(row, self._own)], newest)
+        then = Moment.of(newest)
+        return Known([key for key, row in found if Span().counts(row.event, self._own.ttl, then)], newest)
 
     def newest(self) -> dict[str, datetime]:
         views = {view.stored: view.name for view in (self._own, *self._direct, *self._derived)}
         return {views[stored]: written.newest for stored, written in self._rows.written(views).items()}
 
-    def _read(self, views: Sequence[_View], known: Sequence[Key], moment: _Moment) -> dict[str, list[Row | None]]:
+    def _read(
+        self, views: Sequence[_View], known: Sequence[Key], moment: Moment, spans: Sequence[Span]
+    ) -> dict[str, list[Row | None]]:
         """By view the rows of entities of which this is known, as far as they count at the moment."""
         keys = [[view.key(each) for each in known] for view in views]
         answers = self._rows.read(
@@ -164,7 +183,10 @@ class OnlineFeatures:
         for view, each in zip(views, keys, strict=True):
             answer = iter(answers[view.stored])
             rows = [None if key is None else next(answer) for key in each]
-            found[view.name] = [row if row is not None and moment.sees(row, view) else None for row in rows]
+            found[view.name] = [
+                row if row is not None and span.counts(row.event, view.ttl, moment) else None
+                for row, span in zip(rows, spans, strict=True)
+            ]
         return found
 
     def _view(self, view: FeatureView) -> _View:
@@ -196,24 +218,6 @@ class OnlineFeatures:
 @lru_cache(1000)  # the rows of a day mostly have one time
 def _time(event: int) -> datetime:
     return EPOCH + event * MICROSECOND
-
-
-class _Moment(Struct, frozen=True):
-    """What is asked about. Of now nothing is refused as later: the clocks of machines differ a little."""
-
-    as_of: int
-    latest: int | None
-
-    @classmethod
-    def of(cls, as_of: datetime | None) -> _Moment:
-        moment = microseconds(datetime.now(UTC) if as_of is None else as_of)
-        return cls(moment, None if as_of is None else moment)
-
-    def sees(self, row: Row, view: _View) -> bool:
-        """As ``rows.alive``, and not later than what is asked about."""
-        return (view.ttl is None or row.event >= self.as_of - view.ttl) and (
-            self.latest is None or row.event <= self.latest
-        )
 
 
 def _python_type(name: str, kind: ValueType) -> type:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Raw, Struct, structs
 
 from include.serving.followed import Deployment
 from include.serving.lookup import FeatureRow
@@ -30,16 +30,17 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 class Rows(Struct, frozen=True):
     """What a request is predicted from, by row.
 
-    ``values`` are in the order of the model's features, ``features`` the same by name; ``known`` may hold more.
+    ``values`` are in the order of the model's features, ``features`` the same by name, or in JSON; ``known`` may hold
+    more. A row without features of views has {} for its ``view_stamps``.
     """
 
     values: Sequence[Sequence[Any]]
-    features: Sequence[Struct | Mapping[str, Any]]
+    features: Sequence[Struct | Mapping[str, Any] | Raw]
     known: Sequence[Struct | Mapping[str, Any]]
     source: FeaturesFrom
     entities: Sequence[Mapping[str, Any] | None]
     stamps: Sequence[datetime | None]
-    view_stamps: Sequence[Mapping[str, datetime | None]]
+    view_stamps: Sequence[Mapping[str, datetime | None] | Raw]
     as_of: datetime
 
     def of(self, names: Sequence[str]) -> Rows:
@@ -58,18 +59,18 @@ class Rows(Struct, frozen=True):
 
     @classmethod
     def looked_up(
-        cls, names: Sequence[str], entities: Sequence[Mapping[str, Any]], found: Sequence[FeatureRow], as_of: datetime
+        cls, names: tuple[str, ...], entities: Sequence[Mapping[str, Any]], found: Sequence[FeatureRow], as_of: datetime
     ) -> Rows:
         """The features of entities as the store has them; one that it has not is missing."""
-        values = [[*map(row.values.get, names)] for row in found]
+        seen = [row.seen(names) for row in found]
         return cls(
-            values,
-            [dict(zip(names, row, strict=True)) for row in values],
+            [each.values for each in seen],
+            [each.features for each in seen],
             [row.values for row in found],
             "store",
             entities,
             [row.event_timestamp for row in found],
-            [row.view_timestamps for row in found],
+            [each.view_timestamps if row.view_timestamps else {} for row, each in zip(found, seen, strict=True)],
             as_of,
         )
 
@@ -95,7 +96,7 @@ class Line(Struct, gc=False):
     entity: Mapping[str, Any] | None
     as_of: datetime
     event_timestamp: datetime | None
-    feature_timestamps: Mapping[str, datetime | None]
+    feature_timestamps: Mapping[str, datetime | None] | Raw
     features: Any
     prediction: float
     seconds: float  # since the request began
@@ -112,7 +113,7 @@ class Prediction(Struct, gc=False):
     decision: bool | None
     entity: Mapping[str, Any] | None
     event_timestamp: datetime | None
-    feature_timestamps: Mapping[str, datetime | None] | None
+    feature_timestamps: Mapping[str, datetime | None] | Raw | None
     features: Any = None
     explanation: Any = None
 

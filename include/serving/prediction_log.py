@@ -41,8 +41,10 @@ REQUIRED: dict[str, pl.DataType] = {
 TIME = "time"
 Source = Literal["online", "shadow"]
 ONLINE: Source = "online"
+COMMA = ord(",")
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+_into = _encoder.encode_into
 
 
 class PredictionLog:
@@ -65,7 +67,7 @@ class PredictionLog:
         self.failures = 0
         self._folder = root / use_case / "online"
         self._use_case = use_case
-        self._common = b'{"use_case":%b,"time":' % _encode(use_case)
+        self._common = b'{"use_case":%b,"time":' % _encoder.encode(use_case)
         self._limit = segment_bytes
         self._sync = sync
         self._privacy = privacy
@@ -90,9 +92,7 @@ class PredictionLog:
         """
         if self._privacy is not None:
             lines = self._privacy.apply(lines)
-        common = b"%b%b" % (self._common, _encode(time))
-        whole = (line if isinstance(line, msgspec.Struct) else {"source": ONLINE, **line} for line in lines)
-        content = b"".join([b"%b,%b\n" % (common, _encode(line)[1:]) for line in whole])
+        content = self._written(time, lines)
         if not content:
             return
         with self._lock:
@@ -109,7 +109,19 @@ class PredictionLog:
             self._end()
         self._flush()
 
-    def _append(self, day: date, content: bytes) -> None:
+    def _written(self, time: datetime, lines: Iterable[Mapping[str, Any] | msgspec.Struct]) -> bytearray:
+        """The lines as they stand in the segment, each in one object with what is common to all."""
+        content = bytearray()
+        for line in lines:
+            content += self._common
+            _into(time, content, len(content))
+            begin = len(content)
+            _into(line if isinstance(line, msgspec.Struct) else {"source": ONLINE, **line}, content, begin)
+            content[begin] = COMMA  # in place of the bracket
+            content += b"\n"
+        return content
+
+    def _append(self, day: date, content: bytearray) -> None:
         if self._segment is not None and (day != self._day or self._segment.size + len(content) > self._limit):
             self._end()
         if self._segment is None:

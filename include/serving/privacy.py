@@ -73,9 +73,11 @@ class Privacy:
         return hmac.digest(self._key, name.encode() + b"=" + _encode(value), "sha256").hex()
 
     def _veiled(self, line: Fields) -> dict[str, Any]:
-        fields = dict(line) if isinstance(line, Mapping) else msgspec.to_builtins(line)
+        fields = dict(line) if isinstance(line, Mapping) else msgspec.structs.asdict(line)
         features, entity = fields["features"], fields["entity"] or {}
-        if isinstance(features, msgspec.Struct):
+        if isinstance(features, msgspec.Raw):
+            features = msgspec.json.decode(features)
+        elif isinstance(features, msgspec.Struct):
             features = msgspec.to_builtins(features)
         seen = {**entity, **features}
         hashed = {name: self.digest(name, value) for name, value in seen.items() if name in self._hashed}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from include.serving.access.refusal import Refusal
 from include.serving.direct import Direct
@@ -27,6 +27,8 @@ class LimitedHead(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _direct: Direct | None = None
     _held: list[bytes] | None = None  # the body of a request that may be answered at once
+    _between = True  # requests, with all that came before answered at once
+    _begun_with: bytes | None = None  # what arrived together with the first byte of a request
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,8 +43,13 @@ class LimitedHead(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._between:
+            if self._is_known(data):
+                return
+            self._begun_with = data
         was_incomplete = self._incomplete
         super().data_received(data)
+        self._begun_with = None
         if self._held is not None and not self.transport.is_closing():
             self._hand_on()  # the rest of it is waited for as of any other
         if self._incomplete:
@@ -53,13 +60,11 @@ class LimitedHead(HttpToolsProtocol):
                 self._wait()
 
     def on_message_begin(self) -> None:
-        self._incomplete = True
+        self._incomplete, self._between = True, False
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._incomplete, self._received = False, 0
-        if self._timer is not None:
-            self._stop()
+        self._completed()
         if self._may_be_direct():
             self._held = []
         else:
@@ -75,6 +80,7 @@ class LimitedHead(HttpToolsProtocol):
         if self._held is not None:
             if self._answered(b"".join(self._held)):
                 self._held = None
+                self._between = True
                 return
             self._hand_on()
         super().on_message_complete()
@@ -94,14 +100,33 @@ class LimitedHead(HttpToolsProtocol):
             and not self.flow.write_paused
         )
 
+    def _is_known(self, data: bytes) -> bool:
+        """Answer a whole request whose head is, byte for byte, that of one before it: the parser is not asked again."""
+        if self._direct is None or self.flow.write_paused or (found := self._direct.heads.find(data)) is None:
+            return False
+        (self.url, self.headers), body = found
+        if not self._answered(body):
+            return False
+        self._completed()
+        return True
+
+    def _completed(self) -> None:
+        """The head is there."""
+        self._incomplete, self._received = False, 0
+        if self._timer is not None:
+            self._stop()
+
     def _answered(self, body: bytes) -> bool:
         """Answer at once what can be; False where it must be handed on."""
         if self._direct is None or (found := self._direct.answer(self.url, self.headers, body)) is None:
             return False
         status, headers, content = found
-        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]
-        length = b"content-length: %d\r\n\r\n" % len(content)
-        self.transport.write(b"".join((STATUS_LINE[status], *lines, length, content)))
+        heads = self._direct.heads
+        self.transport.write(
+            heads.of_answer(status, self.server_state.default_headers, headers, len(content)) + content
+        )
+        if self._begun_with is not None and status == 200:
+            heads.remember(self._begun_with, self.url, self.headers)
         self.on_response_complete()
         return True
 

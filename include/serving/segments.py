@@ -93,7 +93,7 @@ class Segment:
         self._descriptor = _create(day)
         self._entered = False
 
-    def append(self, content: bytes, sync: bool) -> None:
+    def append(self, content: bytes | bytearray, sync: bool) -> None:
         """Write by one call; with ``sync`` it then is on the disk. After an ``OSError`` the segment must be ``cut``."""
         written = os.write(self._descriptor, content)
         if written != len(content):

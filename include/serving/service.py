@@ -107,10 +107,8 @@ class Service:
 
     @property
     def compiled(self) -> bool:
-        """Whether each model that may answer is compiled: no other predicts in microseconds."""
-        followed = self.follower.states[self.name]
-        served = (followed.deployment, followed.challenger)
-        return all(each.served.compiled is not None for each in served if each is not None)
+        """Whether each model that may answer at this moment is compiled."""
+        return self.follower.states[self.name].compiled
 
     def read(self, body: bytes, begun: float | None = None) -> Asked:
         """The request of a body, or the ``Problem`` that says what is wrong with it, or why there is no model.
@@ -174,6 +172,7 @@ class Service:
         if asked.request.explain:
             seen = [dict(zip(names, row, strict=True)) for row in rows.values]
             explanations = self._explanations.explain(deployment.predictor, seen)
+            rows = structs.replace(rows, features=seen)
         lines = lines_of(asked.request_id, deployment, rows, values, client, asked.begun)
         keep(lines, self._log)
         if self._shadows is not None and asked.beside is not None:

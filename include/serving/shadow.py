@@ -114,9 +114,14 @@ def predicted(deployment: Deployment, lines: Sequence[Fields], rows: Sequence[Fi
         "error": error,
     }
     return [
-        {**_fields(line), **own, "features": {name: row.get(name) for name in names}, "prediction": value}
+        {**_line(line), **own, "features": {name: row.get(name) for name in names}, "prediction": value}
         for line, row, value in zip(lines, seen, values, strict=True)
     ]
+
+
+def _line(of: Fields) -> Mapping[str, Any]:
+    """By name, with what is JSON already left as it is."""
+    return of if isinstance(of, Mapping) else msgspec.structs.asdict(of)
 
 
 def _fields(of: Fields) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from include.registry import models
 from include.serving.access.tokens import Tokens
 from include.serving.direct import Direct
 from include.serving.prediction_log import read_online
+from include.serving.protocol import LimitedHead
 from include.settings import get_settings
 from tests.model_store import register_classifier
 from tests.serving.conftest import write_use_case
@@ -172,6 +173,52 @@ def test_requests_over_one_connection_are_answered_in_their_order(served: tuple[
     assert explained == [False, False, True, False, False, False]
     assert direct[:3] == [True, True, False]
     assert direct[-1] is True
+
+
+def test_a_head_that_is_sent_again_is_read_as_the_first_time(
+    served: tuple[int, str], direct: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also as the first of a connection, after which nothing is waited for; and whatever comes around it."""
+    monkeypatch.setattr("include.serving.protocol.HEAD_SECONDS", 0.5)
+    quick, other = request(ROWS, served[1]), request(ROWS.replace(b"900", b"901"), served[1])
+    explained = request(ROWS.replace(b'{"rows"', b'{"explain": true, "rows"'), served[1])
+    asked(served[0], quick)
+    parsed: list[bytes] = []
+    begin = LimitedHead.on_url
+    monkeypatch.setattr(LimitedHead, "on_url", lambda self, url: (parsed.append(url), begin(self, url)))
+    with socket.create_connection(("127.0.0.1", served[0]), timeout=20) as connection:
+        for sent, answers in [(quick, 1), (other, 1)]:
+            connection.sendall(sent)
+            assert [read(connection)[0] for _ in range(answers)] == [200] * answers
+        assert parsed == []
+        time.sleep(0.7)
+        for sent, answers in [
+            (quick + other, 2),
+            (b"\r\n" + quick, 1),
+            (explained, 1),
+            (quick, 1),
+            (quick + b"POST", 1),
+        ]:
+            connection.sendall(sent)
+            assert [read(connection)[0] for _ in range(answers)] == [200] * answers
+        connection.sendall(quick.removeprefix(b"POST"))
+        assert read(connection)[0] == 200
+    assert len(parsed) == 7
+    assert direct.count(False) == 1
+
+
+def test_a_head_that_is_sent_again_is_let_through_only_with_a_token_that_counts(served: tuple[int, str]) -> None:
+    tokens = Tokens(get_settings().tokens)
+    token = tokens.issue("leaving", ["predict"], datetime.now(UTC))
+    time.sleep(1.1)  # the server looks at the file once a second
+    with socket.create_connection(("127.0.0.1", served[0]), timeout=20) as connection:
+        for _ in range(2):
+            connection.sendall(request(ROWS, token))
+            assert read(connection)[0] == 200
+        tokens.revoke(token.split("_")[1])
+        time.sleep(1.1)
+        connection.sendall(request(ROWS, token))
+        assert read(connection)[0] == 401
 
 
 def test_each_answer_is_in_the_log_and_counted(served: tuple[int, str], direct: list[bool]) -> None:

@@ -17,7 +17,7 @@ from include.features.store import open_store
 from include.serving.lookup import EntitiesNotFound, Known
 from include.serving.online_features import OnlineFeatures, shared_store
 from include.settings import get_settings
-from tests.feature_store import HOUR, LATER, NOON, build_store, trips, use_case
+from tests.feature_store import HOUR, LATER, NOON, build_store, trips, use_case, weather
 
 USE_CASE = use_case()
 
@@ -162,6 +162,40 @@ def test_a_value_of_later_than_the_asked_moment_is_missing() -> None:
     with pytest.raises(EntitiesNotFound) as caught:
         lookup.rows(keys(1, 2), NOON + timedelta(minutes=59))
     assert caught.value.positions == (1,)
+
+
+def test_a_row_that_is_asked_for_again_is_what_would_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At whatever moments, in whatever order, and after each write."""
+    monkeypatch.setenv("EVERGREEN_HOME", str(tmp_path))
+    get_settings.cache_clear()
+    try:
+        store = build_store()
+        lookup, day = OnlineFeatures(USE_CASE, store), 24 * HOUR
+        moments = [NOON, LATER, NOON + day - HOUR, NOON + day, NOON + 2 * day, NOON - HOUR, None]
+
+        def answer(one: OnlineFeatures, number: int, moment: datetime | None) -> Any:
+            try:
+                [row] = one.rows(keys(number), moment)
+            except EntitiesNotFound as error:
+                return error.positions
+            return row.values, row.event_timestamp, row.view_timestamps
+
+        def compare() -> list[Any]:
+            asked = [(number, moment) for number in (1, 2, 3) for moment in [*moments, *reversed(moments)]]
+            found = [answer(lookup, *each) for each in asked]
+            assert found == [answer(OnlineFeatures(USE_CASE, store), *each) for each in asked]
+            return found
+
+        before = compare()
+        store.write_to_online_store("weather", weather().assign(wind=[4.5, 99.0]))
+        assert compare() != before
+        now = datetime.now(UTC).replace(microsecond=0)
+        store.write_to_online_store("trips", trips(now - HOUR))
+        compare()
+        assert lookup.rows(keys(1))[0].event_timestamp == now - HOUR
+        assert lookup.rows(keys(1))[0] is lookup.rows(keys(1))[0]
+    finally:
+        get_settings.cache_clear()
 
 
 BOOKED = USE_CASE.model_copy(update={"name": "booked"})

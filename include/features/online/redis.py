@@ -87,6 +87,10 @@ class RedisRows(RowStore):
         }
 
     @override
+    def version(self) -> None:
+        return None
+
+    @override
     def forget(self, view: str, source: str, kept: Collection[bytes]) -> int:
         held = {_key(view, key) for key in kept}
         vanished = [key for key in self._client.sscan_iter(_members(view, source), count=AT_ONCE) if key not in held]

@@ -7,7 +7,7 @@ and the moment that is asked about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -63,6 +63,13 @@ class RowStore(Protocol):
 
     def read(self, wanted: Mapping[str, Sequence[bytes]]) -> dict[str, list[Row | None]]:
         """The rows of these keys by view, in the order of the keys, in one round trip."""
+        ...
+
+    def version(self) -> Hashable | None:
+        """What stays equal as long as nobody writes, be it another thread or process: what was read is what would be.
+
+        None where asking would cost as much as reading.
+        """
         ...
 
     def forget(self, view: str, source: str, kept: Collection[bytes]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 
 from typing_extensions import override
@@ -54,6 +54,7 @@ class SqliteRows(RowStore):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
+        self._numbers = count()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection()
 
@@ -81,6 +82,12 @@ class SqliteRows(RowStore):
             for view, key, event, created, values in connection.execute(_read(len(part)), [*chain.from_iterable(part)]):
                 found[view, key] = Row(key, event, created, values)
         return {view: [found.get((view, key)) for key in keys] for view, keys in wanted.items()}
+
+    @override
+    def version(self) -> tuple[int, int]:
+        # SQLite's number tells of the commits of all connections but the one that is asked: own ones renew ``number``.
+        (others,) = self._connection().execute("PRAGMA data_version").fetchone()
+        return self._local.number, others
 
     @override
     def forget(self, view: str, source: str, kept: Collection[bytes]) -> int:
@@ -116,7 +123,7 @@ class SqliteRows(RowStore):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(SCHEMA)
-            self._local.connection = connection
+            self._local.connection, self._local.number = connection, next(self._numbers)
         return connection
 
     @contextmanager
@@ -129,3 +136,4 @@ class SqliteRows(RowStore):
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+        self._local.number = next(self._numbers)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from include.features.moments import microseconds
 from include.features.online.rows import PUSHED, UNKNOWN, Row, RowStore, alive, encoder, key_of
+from include.features.online.sqlite import SqliteRows
 
 Open = Callable[[], RowStore]
 VIEW = "test:carriers"
@@ -136,6 +139,33 @@ def test_rows_that_may_go_do_not_fill_the_store(open_rows: Open) -> None:
     threading.Event().wait(0.02)
     write(rows, row("UA", 2), keep=timedelta(days=1))
     assert read(rows, "AA", "UA") == [None, 2]
+
+
+def test_a_version_lasts_until_anybody_writes(tmp_path: Path) -> None:
+    rows, other = (SqliteRows(tmp_path / "online.sqlite") for _ in range(2))
+    write(rows, row("AA", 1), source="monday")
+    versions = [rows.version()]
+    assert rows.version() == versions[0]
+    assert rows.written([VIEW])  # to read changes nothing
+    writes: list[Callable[[], object]] = [
+        lambda: write(rows, row("AA", 2)),
+        lambda: write(other, row("AA", 3)),
+        lambda: run(lambda: write(rows, row("AA", 4), source="monday")),
+        lambda: rows.forget(VIEW, "monday", ()),
+        lambda: other.drop(VIEW),
+        lambda: rows.drop(VIEW),
+    ]
+    for done in writes:
+        done()
+        assert rows.version() not in versions
+        versions.append(rows.version())
+    assert run(rows.version) not in versions
+
+
+def run(work: Callable[[], Any]) -> Any:
+    """In a thread of its own."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(work).result()
 
 
 def test_writers_in_threads_do_not_overtake_each_other(open_rows: Open) -> None:
