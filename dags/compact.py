@@ -4,8 +4,8 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, task
 
-from include.contract.loading import Folder, discover_use_cases
-from include.orchestration.stage import stage_dag
+from include.contract.loading import Folder
+from include.orchestration.stage import stage_dag, use_cases
 
 DOC = """Turns the complete files of the online prediction log into Parquet and removes what was kept long enough.
 
@@ -27,5 +27,5 @@ def build(use_case: Folder) -> None:
         compact()
 
 
-for _use_case in discover_use_cases().found.values():
+for _use_case in use_cases():
     build(_use_case)

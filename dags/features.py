@@ -4,9 +4,9 @@ from typing import Any
 
 from airflow.sdk import PartitionedAssetTimetable, task
 
-from include.contract.loading import Folder, discover_use_cases
+from include.contract.loading import Folder
 from include.orchestration import assets, run
-from include.orchestration.stage import range_params, stage_dag
+from include.orchestration.stage import range_params, stage_dag, use_cases
 
 DOC = """Computes features and labels as known at each partition's cut-off and brings them into the feature store.
 
@@ -40,5 +40,5 @@ def build(use_case: Folder) -> None:
         materialize(compute())
 
 
-for _use_case in discover_use_cases().found.values():
+for _use_case in use_cases():
     build(_use_case)

@@ -4,11 +4,11 @@ from typing import Any
 
 from airflow.sdk import CronPartitionTimetable, Param, task
 
-from include.contract.loading import Folder, discover_use_cases
+from include.contract.loading import Folder
 from include.contract.partitions import CRON, KEY_FORMAT
 from include.orchestration import assets, run
 from include.orchestration.links import DataDocsLink, DataRevisionLink
-from include.orchestration.stage import ACCEPT_CHANGES, FROM_NEXT, SOURCE_RETRIES, range_params, stage_dag
+from include.orchestration.stage import ACCEPT_CHANGES, FROM_NEXT, SOURCE_RETRIES, range_params, stage_dag, use_cases
 
 DOC = """Brings raw data in: lands it, checks it with Great Expectations, versions it with DVC, publishes it.
 
@@ -71,5 +71,5 @@ def build(use_case: Folder) -> None:
         land() >> checked >> published
 
 
-for _use_case in discover_use_cases().found.values():
+for _use_case in use_cases():
     build(_use_case)

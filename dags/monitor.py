@@ -5,10 +5,10 @@ from typing import Any
 from airflow.sdk import PartitionedAssetTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.contract.loading import Folder, discover_use_cases
+from include.contract.loading import Folder
 from include.orchestration import assets, run
 from include.orchestration.links import EvidentlyLink, ReportLink
-from include.orchestration.stage import range_params, stage_dag
+from include.orchestration.stage import range_params, stage_dag, use_cases
 
 DOC = """Joins predictions to the labels that have come, measures quality and drift, reports, decides on retraining.
 
@@ -67,5 +67,5 @@ def build(use_case: Folder) -> None:
             looked >> compared
 
 
-for _use_case in discover_use_cases().found.values():
+for _use_case in use_cases():
     build(_use_case)

@@ -5,10 +5,10 @@ from typing import Any
 
 from airflow.sdk import Asset, Param, task
 
-from include.contract.loading import Folder, discover_use_cases
+from include.contract.loading import Folder
 from include.orchestration import assets, run
 from include.orchestration.links import PAGES
-from include.orchestration.stage import REGISTRY_POOL, SOURCE_RETRIES, stage_dag
+from include.orchestration.stage import REGISTRY_POOL, SOURCE_RETRIES, stage_dag, use_cases
 
 DOC = """Tries a candidate in staging, judges it at the gate, makes it champion and verifies the serving replicas.
 
@@ -178,5 +178,5 @@ def _switch(use_case: Folder, judged: Any, answer: Any, rollout: Any) -> Any:
     return switch(judged, answer, rollout)
 
 
-for _use_case in discover_use_cases().found.values():
+for _use_case in use_cases():
     build(_use_case)

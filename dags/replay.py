@@ -5,10 +5,10 @@ from typing import Any
 from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.contract.loading import Folder, discover_use_cases
+from include.contract.loading import Folder
 from include.orchestration import assets, run
 from include.orchestration.links import DataDocsLink, DataRevisionLink
-from include.orchestration.stage import ACCEPT_CHANGES, SOURCE_RETRIES, range_params, stage_dag
+from include.orchestration.stage import ACCEPT_CHANGES, SOURCE_RETRIES, range_params, stage_dag, use_cases
 
 DOC = """Brings partitions back through validation after a fix, quarantined rows and refused deliveries included.
 
@@ -82,5 +82,5 @@ def build(use_case: Folder) -> None:
         bring_back(keys) >> checked >> published
 
 
-for _use_case in discover_use_cases().found.values():
+for _use_case in use_cases():
     build(_use_case)

@@ -6,8 +6,8 @@ from typing import Any
 from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.contract.loading import Folder, discover_use_cases
-from include.orchestration.stage import TRAINING_POOL, TRAINING_QUEUE, stage_dag
+from include.contract.loading import Folder
+from include.orchestration.stage import TRAINING_POOL, TRAINING_QUEUE, stage_dag, use_cases
 
 DOC = """Makes a version again from its recorded commit, data revision, parameters and seeds, and compares the two.
 
@@ -40,5 +40,5 @@ def build(use_case: Folder) -> None:
         reproduce()
 
 
-for _use_case in discover_use_cases().found.values():
+for _use_case in use_cases():
     build(_use_case)

@@ -4,9 +4,9 @@ from typing import Any
 
 from airflow.sdk import Param, task
 
-from include.contract.loading import Folder, discover_use_cases
+from include.contract.loading import Folder
 from include.orchestration import assets, run
-from include.orchestration.stage import REGISTRY_POOL, stage_dag
+from include.orchestration.stage import REGISTRY_POOL, stage_dag, use_cases
 
 DOC = """Puts an earlier champion back and verifies that every serving replica answers with it.
 
@@ -52,5 +52,5 @@ def build(use_case: Folder) -> None:
         switch(choose())
 
 
-for _use_case in discover_use_cases().found.values():
+for _use_case in use_cases():
     build(_use_case)

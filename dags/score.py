@@ -5,9 +5,9 @@ from typing import Any
 from airflow.sdk import PartitionedAssetTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.contract.loading import Folder, discover_use_cases
+from include.contract.loading import Folder
 from include.orchestration import assets, run
-from include.orchestration.stage import range_params, stage_dag
+from include.orchestration.stage import range_params, stage_dag, use_cases
 
 DOC = """Predicts with the champion for every entity row of a partition and logs the predictions.
 
@@ -39,5 +39,5 @@ def build(use_case: Folder) -> None:
         score()
 
 
-for _use_case in discover_use_cases().found.values():
+for _use_case in use_cases():
     build(_use_case)

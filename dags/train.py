@@ -5,10 +5,10 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, Param, task
 
-from include.contract.loading import Folder, discover_use_cases
+from include.contract.loading import Folder
 from include.orchestration import assets
 from include.orchestration.links import MlflowRunLink, VersionLink
-from include.orchestration.stage import FROM_NEXT, TRAINING_POOL, TRAINING_QUEUE, stage_dag
+from include.orchestration.stage import FROM_NEXT, TRAINING_POOL, TRAINING_QUEUE, stage_dag, use_cases
 
 DOC = """Fits a model on labelled history, evaluates it on later time, logs it to MLflow and registers a candidate.
 
@@ -86,5 +86,5 @@ def build(use_case: Folder) -> None:
         register(fitted).operator.operator_extra_links = (VersionLink(use_case),)
 
 
-for _use_case in discover_use_cases().found.values():
+for _use_case in use_cases():
     build(_use_case)

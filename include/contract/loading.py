@@ -17,6 +17,7 @@ from include.contract.use_case import UseCase
 from include.settings import get_settings
 
 FILE = "use_case.yaml"
+YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # every DAG file reads all use cases: the one in C where it is
 
 
 class UseCaseError(Exception):
@@ -87,7 +88,7 @@ def _load(qualified: str, file: Path) -> ModuleType:
 def read_config(file: Path) -> UseCase:
     """The checked configuration; ``UseCaseError`` names the file, the key and what was expected."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), YAML)  # noqa: S506 - both loaders are the safe one
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UseCaseError(f"{file}: cannot be read: {error}") from error
     if not isinstance(content, dict):
@@ -117,15 +118,15 @@ class Discovery:
             raise UseCaseError("\n".join(str(error) for error in self.errors))
 
 
-def discover_use_cases(folders: tuple[Path, ...] | None = None) -> Discovery:
-    """Looks through the folders of the settings; a broken use case does not hide the others."""
+def discover_use_cases(folders: tuple[Path, ...] | None = None, name: str = "*") -> Discovery:
+    """Looks through the folders of the settings, for one ``name`` or all; a broken one does not hide the others."""
     found: dict[str, Folder] = {}
     errors: list[UseCaseError] = []
     for parent in folders if folders is not None else get_settings().use_case_folders:
         if not parent.is_dir():
             errors.append(UseCaseError(f"{parent}: no such folder; EVERGREEN_USE_CASE_PATHS names it"))
             continue
-        for file in sorted(parent.glob(f"*/{FILE}")):
+        for file in sorted(parent.glob(f"{name}/{FILE}")):
             try:
                 config = read_config(file)
             except UseCaseError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
@@ -67,6 +68,12 @@ class IngestionConfig(Strict):
         return self.changes.get(change, "warn" if change in harmless else "batch")
 
 
+@cache
+def _zones() -> set[str]:
+    """All zones, for which the disk is searched once and not for each use case."""
+    return available_timezones()
+
+
 class UseCase(Strict):
     """One use case, as its ``use_case.yaml`` says it."""
 
@@ -107,7 +114,7 @@ class UseCase(Strict):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
+        if value not in _zones():
             raise ValueError(f"{value!r} is no IANA time zone; expected e.g. UTC or America/New_York")
         return value
 

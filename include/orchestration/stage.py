@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_parsing_context
 
-from include.contract.loading import Folder, UseCaseError
+from include.contract.loading import Folder, UseCaseError, discover_use_cases
 from include.orchestration import links
 
 TRAINING_POOL = "training"
@@ -33,6 +33,15 @@ ACCEPT_CHANGES = Param(
     title="Accept changes of the source",
     description="Columns that are gone, renamed or of another type or unit are meant so: take the delivery as it is.",
 )
+
+
+def use_cases() -> list[Folder]:
+    """The use cases for which a DAG file builds a DAG: all of them; in a task only the one that the task is of.
+
+    A task parses its DAG file again before it starts, and would else read every use case to work for one.
+    """
+    name = (get_parsing_context().dag_id or "*").partition(".")[0]
+    return list(discover_use_cases(name=name).found.values())
 
 
 def stage_dag(
