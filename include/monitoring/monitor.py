@@ -31,7 +31,7 @@ from include.monitoring.reference import ReferenceProfile
 from include.monitoring.service import Service
 from include.registry import models
 from include.registry.runs import TEST_FILE, logged_file
-from include.serving import prediction_log
+from include.serving import batch_log, prediction_log
 from include.settings import get_settings
 from include.training.evaluate import PREDICTION
 from include.training.recording import PROMISE_FILE, REFERENCE_FILE
@@ -104,7 +104,7 @@ def predictions(use_case: Folder, last: Partition, length: timedelta) -> pl.Data
     start = _back(last.end, length).replace(hour=0, minute=0, second=0, microsecond=0)
     span = config.calendar.span(config.calendar.shift(config.calendar.containing(start), -1), last)
     made = (
-        prediction_log.read_batch(config.name, [partition.key for partition in span])
+        batch_log.read(config.name, [partition.key for partition in span])
         .filter((pl.col(EVENT_TIMESTAMP) >= _instant(start)) & (pl.col(EVENT_TIMESTAMP) <= _instant(last.end)))
         .with_columns(block_of(config.timezone))
     )

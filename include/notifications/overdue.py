@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from include import alerts
 from include.contract.loading import Folder
 from include.monitoring import observation
-from include.serving import prediction_log
+from include.serving import batch_log
 
 KIND: alerts.Kind = "late monitor"
 
@@ -15,10 +15,10 @@ KIND: alerts.Kind = "late monitor"
 def check(use_case: Folder, now: datetime) -> None:
     """Raise an alert while the newest predictions wait for the monitor longer than they may; resolve the others."""
     config = use_case.config
-    newest = max(prediction_log.batch_keys(config.name), default=None)
+    newest = max(batch_log.keys(config.name), default=None)
     why = None
     if newest is not None and not observation.record_file(config.name, newest).is_file():
-        predicted = datetime.fromtimestamp(prediction_log.batch_file(config.name, newest).stat().st_mtime, UTC)
+        predicted = datetime.fromtimestamp(batch_log.file(config.name, newest).stat().st_mtime, UTC)
         why = lateness(predicted, now, config.alerts.monitor_within)
     for each in alerts.open_alerts(config.name):
         if each.kind == KIND and (each.key != newest or why is None):

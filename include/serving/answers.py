@@ -14,8 +14,8 @@ import polars as pl
 from include.contract.use_case import UseCase
 from include.records import Record
 from include.registry import models
-from include.serving import compaction, segments
-from include.serving.prediction_log import INSTANT, REQUIRED, batch_file
+from include.serving import batch_log, compaction, segments
+from include.serving.batch_log import INSTANT, REQUIRED
 
 SPAN = timedelta(days=30)  # searched where no days are given
 LIMIT = 100
@@ -150,7 +150,7 @@ def _batch(use_case: UseCase, request_id: str | None, entity: Key | None, first:
         calendar = use_case.calendar
         keys = [each.key for each in calendar.span(calendar.containing(begin), calendar.containing(end))]
     sought = {"request_id": request_id} if request_id is not None else dict(entity or {})
-    for path in (batch_file(use_case.name, key) for key in keys):
+    for path in (batch_log.file(use_case.name, key) for key in keys):
         if path.is_file():
             yield from _rows(use_case, path, sought)
 

@@ -20,7 +20,7 @@ from include.features import compute, store
 from include.features.store import EVENT_TIMESTAMP
 from include.registry import models
 from include.registry.predictor import Predictor
-from include.serving import prediction_log
+from include.serving import batch_log
 from include.serving.compiled.served import accelerate
 from include.serving.samples import sample
 
@@ -70,7 +70,7 @@ def score(use_case: Folder, partitions: list[Partition], *, again: bool = False)
     if champion is None:
         return None
     if not again:
-        partitions = [each for each in partitions if not prediction_log.batch_file(name, each.key).is_file()]
+        partitions = [each for each in partitions if not batch_log.file(name, each.key).is_file()]
     if not partitions:
         return Scored(champion.version, 0)
     rows = 0
@@ -78,7 +78,7 @@ def score(use_case: Folder, partitions: list[Partition], *, again: bool = False)
     engine = _engine(predictor, _count(use_case, partitions))
     parts = (part for chunk in _chunks(use_case, partitions) for part in predict(use_case, predictor, engine, chunk))
     for key, own in groupby(parts, key=itemgetter(0)):
-        written = prediction_log.write_parts(name, key, (part for _, part in own))
+        written = batch_log.write_parts(name, key, (part for _, part in own))
         log.info("scored %s: %d rows with version %d", key, written, champion.version)
         rows += written
     return Scored(champion.version, rows)

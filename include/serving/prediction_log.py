@@ -2,42 +2,32 @@
 
 Online, each answer is appended before it is sent, by one write to a file that is only appended to: an answer that a
 client has seen is in the log, whatever becomes of the process. A thread of the process syncs what was written, which
-bounds what a power cut can take. In batch, a partition's predictions are one file.
+bounds what a power cut can take.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import msgspec
 import polars as pl
-import pyarrow.parquet as pq
 
 from include.contract.use_case import UseCase
-from include.files import replacing
 from include.serving import compaction, segments
+from include.serving.batch_log import INSTANT, REQUIRED
 from include.serving.privacy import Privacy
 from include.serving.segments import Segment
 from include.serving.timer import Timer
-from include.settings import Settings, get_settings
+from include.settings import Settings
 
 log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 64 * 2**20
-INSTANT = pl.Datetime("us", "UTC")
-REQUIRED: dict[str, pl.DataType] = {
-    "request_id": pl.String(),
-    "event_timestamp": INSTANT,
-    "prediction": pl.Float64(),
-    "model_version": pl.Int64(),
-    "run_id": pl.String(),
-}
 TIME = "time"
 Source = Literal["online", "shadow"]
 ONLINE: Source = "online"
@@ -219,55 +209,3 @@ def _lines(use_case: str, first: date, last: date, source: Source | None) -> Ite
         for line in compaction.read(path):
             if line is None or source in (None, line["source"]):
                 yield line
-
-
-def batch_file(use_case: str, partition_key: str) -> Path:
-    if not partition_key or Path(partition_key).name != partition_key:
-        raise ValueError(f"{partition_key!r} is not the key of one partition")
-    return get_settings().predictions / use_case / "batch" / f"{partition_key}.parquet"
-
-
-def batch_keys(use_case: str) -> list[str]:
-    """The keys of the partitions that were scored."""
-    return [path.stem for path in (get_settings().predictions / use_case / "batch").glob("*.parquet")]
-
-
-def write_batch(use_case: str, partition_key: str, frame: pl.DataFrame) -> Path:
-    """Write a partition's predictions whole, in place of those that are there; columns as for ``write_parts``."""
-    write_parts(use_case, partition_key, [frame])
-    return batch_file(use_case, partition_key)
-
-
-def write_parts(use_case: str, partition_key: str, parts: Iterable[pl.DataFrame]) -> int:
-    """The same from parts, of which one is in memory at a time and there is at least one; how many rows they have.
-
-    Columns: ``request_id``, the entity's key, ``event_timestamp``, ``prediction``, ``model_version``, ``run_id``, the
-    features. ``ValueError`` names a column that is missing or of another type.
-    """
-    rows = 0
-    with ExitStack() as stack:
-        writer: pq.ParquetWriter | None = None
-        for part in parts:
-            for name, dtype in REQUIRED.items():
-                if part.schema.get(name) != dtype:
-                    told = f"column {name} must be {dtype}, is {part.schema.get(name)}"
-                    raise ValueError(f"{use_case} {partition_key}: {told}")
-            table = part.to_arrow()
-            if writer is None:
-                temporary = stack.enter_context(replacing(batch_file(use_case, partition_key)))
-                writer = stack.enter_context(pq.ParquetWriter(temporary, table.schema, compression="zstd"))
-            writer.write_table(table.cast(writer.schema))
-            rows += part.height
-        if writer is None:
-            raise ValueError(f"{use_case} {partition_key}: there is no part to write")
-    return rows
-
-
-def read_batch(use_case: str, partition_keys: Sequence[str]) -> pl.DataFrame:
-    """The predictions of these partitions; one that was not scored is absent.
-
-    Versions of a model may have different features: a column that a partition lacks is null there.
-    """
-    paths = [batch_file(use_case, key) for key in partition_keys]
-    frames = [pl.read_parquet(path) for path in paths if path.is_file()]
-    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame(schema=REQUIRED)

@@ -11,14 +11,14 @@ import hashlib
 import json
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from include.team import secrets_file
 from include.team.engine import Compose, EngineError, docker
-from include.team.services import AIRFLOW, READY_WITHIN, SECRETS, chosen, compose, project
-from include.team.system import start
+from include.team.services import AIRFLOW, BUILT, READY_WITHIN, SECRETS, chosen, compose, project, setting
+from include.team.system import build, start
 
 MANIFEST = "manifest.json"
 DATABASES = ("airflow", "mlflow", "mlflow_users", "features")  # as config/postgres/databases.sh makes them
@@ -63,7 +63,8 @@ def restore(source: str) -> int:
         raise EngineError("name the backup: make team-restore FROM=backups/...")
     folder, services, began = Path(source).absolute(), compose(), time.monotonic()
     check(folder, _secrets())
-    if left := _existing(_volume(name) for name in (*_volumes(services), "postgres")):
+    build(services, *chosen(services, *BUILT))
+    if left := _filled([_volume(name) for name in (*_volumes(services), "postgres")]):
         raise EngineError(
             f"there is data in {', '.join(left)}, which a restore would replace: keep what you need, then "
             f"`make team-down` and `docker volume rm {' '.join(left)}`"
@@ -71,18 +72,7 @@ def restore(source: str) -> int:
     print("restore: the volumes", flush=True)
     services.run("up", "--no-start", "--no-build", "postgres", "prepare", *chosen(services, "redis", "objects"))
     for volume in _volumes(services):
-        command = ["docker", "run", "--rm", "--interactive", "--network", "none", "--user", "0"]
-        command += [
-            "--volume",
-            f"{_volume(volume)}:/volume",
-            "--entrypoint",
-            "tar",
-            _image(services),
-            "-xzpf",
-            "-",
-            "-C",
-            "/volume",
-        ]
+        command = _within(f"{_volume(volume)}:/volume", "tar", "-xzpf", "-", "-C", "/volume")
         with (folder / f"{volume}.tar.gz").open("rb") as archive:
             _run(command, stdin=archive)
     print("restore: PostgreSQL", flush=True)
@@ -127,29 +117,10 @@ def _archive(services: Compose, volume: str, service: str, file: Path) -> None:
     if service:
         services.run("stop", service)
     try:
-        command = [
-            "docker",
-            "run",
-            "--rm",
-            "--network",
-            "none",
-            "--user",
-            "0",
-            "--volume",
-            f"{_volume(volume)}:/volume:ro",
-        ]
         # The replicas write on: what they add while it is read belongs to the next backup.
-        options = [
-            "--warning=no-file-changed",
-            "--exclude=./work",
-            "--exclude=./cache",
-            "-czf",
-            "-",
-            "-C",
-            "/volume",
-            ".",
-        ]
-        _to_file([*command, "--entrypoint", "tar", _image(services), *options], file, allowed=(0, 1))
+        options = ["--warning=no-file-changed", "--exclude=./work", "--exclude=./cache"]
+        command = _within(f"{_volume(volume)}:/volume:ro", "tar", *options, "-czf", "-", "-C", "/volume", ".")
+        _to_file(command, file, allowed=(0, 1))
     finally:
         if service:
             services.run("start", service)
@@ -165,19 +136,27 @@ def _volume(name: str) -> str:
     return f"{project()}_{name}"
 
 
-def _existing(volumes: Iterable[str]) -> list[str]:
+def _filled(volumes: Sequence[str]) -> list[str]:
+    """Those with files. One that was made beforehand, on other storage than Docker's own, may be there and empty."""
     known = set(docker("volume", "ls", "--quiet").split())
-    return [volume for volume in volumes if volume in known]
+    look = ["find", "/volume", "-mindepth", "1", "-not", "-name", "lost+found", "-print", "-quit"]
+    present = [each for each in volumes if each in known]
+    return [each for each in present if docker(*_within(f"{each}:/volume:ro", *look)[1:]).strip()]
+
+
+def _within(volume: str, program: str, *arguments: str) -> list[str]:
+    """The command that runs a program which sees a volume and nothing else."""
+    options = ["--rm", "--interactive", "--network", "none", "--user", "0", "--volume", volume]
+    return ["docker", "run", *options, "--entrypoint", program, _image(), *arguments]
 
 
 def _container(services: Compose) -> str:
     return services.states("postgres")[0].name
 
 
-def _image(services: Compose) -> str:
-    """One with a shell and tar that is here in any case."""
-    created = services.run("ps", "--quiet", "--all", "postgres", quiet=True).split()
-    return docker("inspect", "--format", "{{.Config.Image}}", created[0]).strip()
+def _image() -> str:
+    """One with tar and find that is here in any case."""
+    return setting("AIRFLOW_IMAGE", "evergreen-airflow")
 
 
 def _to_file(command: Sequence[str], file: Path, allowed: Sequence[int] = (0,)) -> None:

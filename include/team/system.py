@@ -40,11 +40,19 @@ def up() -> int:
     if not running:
         check_ports(ports_of(), setting("EVERGREEN_BIND", "127.0.0.1"))
         check_subnet(setting("SUBNET", "10.213.77"))
-    _build(services, *chosen(services, *BUILT))
+    build(services, *chosen(services, *BUILT))
     start(services, migrate_beside=not running.intersection(AIRFLOW))
     print(f"team: ready after {time.monotonic() - started:.0f} s", flush=True)
     _print_addresses(services)
     return 0
+
+
+def build(services: Compose, *names: str) -> None:
+    """Build the images of these services from the files of this checkout."""
+    if setting("TEAM_BUILD", "true") == "false":
+        return  # they are here, or in a registry
+    print("team: building the images", flush=True)
+    services.run("build", "--quiet", *names)
 
 
 def start(services: Compose, *, migrate_beside: bool = True) -> None:
@@ -79,7 +87,7 @@ def join() -> int:
     if not SECRETS.exists():
         raise EngineError(f"{SECRETS} is missing: copy it from the machine of the scheduler")
     secrets_file.ensure(SECRETS)
-    _build(services, "prepare")
+    build(services, "prepare")
     _start(services, *WORKERS)
     return 0
 
@@ -114,13 +122,6 @@ def demo() -> int:
         raise EngineError("the system does not run: make team-up")
     services.run("run", "--rm", "--no-deps", "toolbox", "python", "-m", "include.demo")
     return 0
-
-
-def _build(services: Compose, *names: str) -> None:
-    if setting("TEAM_BUILD", "true") == "false":
-        return  # the images are here, or in a registry
-    print("team: building the images", flush=True)
-    services.run("build", "--quiet", *names)
 
 
 def _start(services: Compose, *names: str) -> None:

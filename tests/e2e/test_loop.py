@@ -27,7 +27,7 @@ from include.local.credentials import USER, load_credentials
 from include.monitoring import observation, parity
 from include.monitoring.parity import Parity
 from include.registry import models
-from include.serving import prediction_log
+from include.serving import batch_log
 from include.settings import get_settings
 from tests.e2e.conftest import approval_required, asked, decided, state
 
@@ -112,7 +112,7 @@ def test_after_a_fix_of_the_suite_a_quarantined_row_is_replayed(tour: Tour, firs
     before = versions.head()
     assert sum(ingest.quarantined(tour.use_case, [storm], before).values()) == 1
     untouched = compute.view_file(name, "observation", "2013-02-25").stat().st_mtime_ns
-    predicted = prediction_log.batch_file(name, "2013-03-11").stat().st_mtime_ns
+    predicted = batch_log.file(name, "2013-03-11").stat().st_mtime_ns
 
     suite = tour.use_case.path / "expectations.py"
     suite.write_text(suite.read_text().replace("max_value=150", "max_value=1500"))
@@ -126,7 +126,7 @@ def test_after_a_fix_of_the_suite_a_quarantined_row_is_replayed(tour: Tour, firs
     assert ingest.quarantined(tour.use_case, [storm], after) == {}
     assert stale(tour.use_case, tour.use_case.config.calendar.parse("2013-01-07/2013-03-25"), after) == {}
     assert compute.view_file(name, "observation", "2013-02-25").stat().st_mtime_ns == untouched
-    assert prediction_log.batch_file(name, "2013-03-11").stat().st_mtime_ns == predicted
+    assert batch_log.file(name, "2013-03-11").stat().st_mtime_ns == predicted
 
 
 def test_the_models_page_is_behind_the_login(tour: Tour, first: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ from include.monitoring.policy import RetrainingDecision
 from include.monitoring.reference import ReferenceProfile
 from include.registry import models
 from include.registry.runs import TEST_FILE, logged_file
-from include.serving import batch, prediction_log
+from include.serving import batch, batch_log
 from include.settings import get_settings
 from include.training import train
 from include.training.recording import REFERENCE_FILE
@@ -100,7 +100,7 @@ def classification(regression: Folder, tmp_path: Path) -> tuple[Folder, Partitio
         logged = predicted.drop(LABEL, BLOCK).with_columns(
             request_id=pl.col("id").cast(pl.String), model_version=pl.lit(version, pl.Int64), run_id=pl.lit("r")
         )
-        prediction_log.write_batch("watched", key, logged)
+        batch_log.write("watched", key, logged)
         labels = compute.label_file("watched", key)
         labels.parent.mkdir(parents=True, exist_ok=True)
         predicted.select("id", EVENT_TIMESTAMP, LABEL, pl.col(EVENT_TIMESTAMP).alias(KNOWN_AT)).write_parquet(labels)

@@ -13,13 +13,13 @@ from include.contract.loading import Folder
 from include.files import write_json
 from include.monitoring import observation
 from include.notifications import overdue
-from include.serving import prediction_log
+from include.serving import batch_log
 
 NOW = datetime(2013, 2, 1, 12, tzinfo=UTC)
 
 
 def predicted(use_case: Folder, key: str, ago: timedelta) -> None:
-    path = prediction_log.batch_file(use_case.config.name, key)
+    path = batch_log.file(use_case.config.name, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"")
     os.utime(path, ((NOW - ago).timestamp(),) * 2)

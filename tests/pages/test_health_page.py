@@ -23,7 +23,7 @@ from include.monitoring.observation import Observation, record_file
 from include.pages import observed, use_case
 from include.pages.app import create_app
 from include.pages.site import DASH
-from include.serving import prediction_log
+from include.serving import batch_log
 from include.settings import REPOSITORY
 from tests.pages.observations import change, feature, findings, keep, outliers, record
 
@@ -243,9 +243,9 @@ def predicted(client: TestClient) -> TestClient:
             "event_timestamp": [datetime(2013, 3, 4, 5, tzinfo=UTC)] * 2, "prediction": [41.5, 20.0],
             "model_version": [2, 2], "run_id": ["run-2"] * 2, "temp": [39.0, None], "sky": [HOSTILE, "clear"],
         },
-        schema_overrides={"event_timestamp": prediction_log.INSTANT},
+        schema_overrides={"event_timestamp": batch_log.INSTANT},
     )  # fmt: skip
-    prediction_log.write_batch(NAME, "2013-03-04", frame)
+    batch_log.write(NAME, "2013-03-04", frame)
     return client
 
 

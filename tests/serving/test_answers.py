@@ -10,9 +10,10 @@ import pytest
 from include.contract.loading import read_config
 from include.contract.use_case import UseCase
 from include.registry import models
+from include.serving import batch_log
 from include.serving.answers import find, origin
 from include.serving.compaction import compact
-from include.serving.prediction_log import PredictionLog, write_batch
+from include.serving.prediction_log import PredictionLog
 from include.settings import get_settings
 from tests.conftest import USE_CASES
 from tests.model_store import register_constant
@@ -65,7 +66,7 @@ def logged(request: pytest.FixtureRequest, use_case: UseCase) -> UseCase:
         "run_id": ["run"] * 3,
         "wind": [1.0, 2.0, None],
     }
-    write_batch(use_case.name, WEEK, pl.DataFrame(rows))
+    batch_log.write(use_case.name, WEEK, pl.DataFrame(rows))
     return use_case
 
 

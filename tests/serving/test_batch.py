@@ -13,7 +13,7 @@ import pytest
 from include.contract.loading import Folder, load_use_case
 from include.features.compute import view_file
 from include.registry import models
-from include.serving import batch, prediction_log
+from include.serving import batch, batch_log
 from include.settings import get_settings
 from tests.feature_store import CONFIG, NOON, build_store, trips
 from tests.model_store import register_classifier
@@ -47,7 +47,7 @@ def logged(use_case: Folder, again: bool = True) -> list[pl.DataFrame]:
     done = batch.score(use_case, [use_case.config.calendar.partition(day) for day in DAYS], again=again)
     assert done is not None
     assert done.rows == 8
-    return [pl.read_parquet(prediction_log.batch_file(NAME, day)) for day in DAYS]
+    return [pl.read_parquet(batch_log.file(NAME, day)) for day in DAYS]
 
 
 def test_every_row_has_its_id_and_the_models_own_prediction(scored: Folder) -> None:
@@ -106,7 +106,7 @@ def test_a_partition_that_fails_leaves_no_half_of_itself(scored: Folder, monkeyp
     monkeypatch.setattr(batch, "_engine", lambda *_: failing)
     with pytest.raises(RuntimeError, match="out of memory"):
         logged(scored)
-    files = [prediction_log.batch_file(NAME, day) for day in DAYS]
+    files = [batch_log.file(NAME, day) for day in DAYS]
     assert [file.is_file() for file in files] == [True, True, False]
     assert not [each for each in files[0].parent.iterdir() if each not in files]
     assert pl.read_parquet(files[0])["request_id"].n_unique() == 4

@@ -20,9 +20,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from include.serving import prediction_log
+from include.serving import batch_log
 from include.serving import segments as files
-from include.serving.prediction_log import PredictionLog, read_batch, read_online, scan_online, write_batch
+from include.serving.prediction_log import PredictionLog, read_online, scan_online
 from include.settings import REPOSITORY
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -363,30 +363,30 @@ def batch(rows: int = 2, **columns: Any) -> pl.DataFrame:
 
 
 def test_a_batch_is_replaced_whole(home: Path) -> None:
-    path = write_batch("trips", "2013-05-01", batch(2, distance=[1.0, 2.0]))
-    write_batch("trips", "2013-05-01", batch(1, distance=[3.0]))
-    write_batch("trips", "2013-05-02T03", batch(1, wind=[3]))
+    path = batch_log.write("trips", "2013-05-01", batch(2, distance=[1.0, 2.0]))
+    batch_log.write("trips", "2013-05-01", batch(1, distance=[3.0]))
+    batch_log.write("trips", "2013-05-02T03", batch(1, wind=[3]))
     assert [each.name for each in path.parent.iterdir() if each.name.startswith(".")] == []
-    frame = read_batch("trips", ["2013-05-01", "2013-05-02T03", "2013-05-09"])
+    frame = batch_log.read("trips", ["2013-05-01", "2013-05-02T03", "2013-05-09"])
     assert frame.columns == [*batch().columns, "distance", "wind"]
     assert frame["distance"].to_list() == [3.0, None]
     assert frame["wind"].to_list() == [None, 3]
-    assert read_batch("trips", ["2013-05-09"]).columns == list(prediction_log.REQUIRED)
+    assert batch_log.read("trips", ["2013-05-09"]).columns == list(batch_log.REQUIRED)
 
 
 @pytest.mark.parametrize("key", ["2013-05-01/2013-05-03", "", "../elsewhere"])
 def test_a_batch_is_of_one_partition(key: str) -> None:
     with pytest.raises(ValueError, match="not the key of one partition"):
-        write_batch("trips", key, batch())
+        batch_log.write("trips", key, batch())
 
 
 def test_a_batch_with_wrong_columns_is_refused(home: Path) -> None:
     with pytest.raises(ValueError, match="column run_id"):
-        write_batch("trips", "2013-05-01", batch().drop("run_id"))
+        batch_log.write("trips", "2013-05-01", batch().drop("run_id"))
     with pytest.raises(ValueError, match="column event_timestamp"):
-        write_batch(
+        batch_log.write(
             "trips",
             "2013-05-01",
             batch().with_columns(pl.lit(NOON).dt.replace_time_zone(None).alias("event_timestamp")),
         )
-    assert read_batch("trips", ["2013-05-01"]).height == 0
+    assert batch_log.read("trips", ["2013-05-01"]).height == 0

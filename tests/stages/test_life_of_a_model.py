@@ -27,7 +27,7 @@ from include.ingestion.validation import RefusedBatchError
 from include.monitoring import monitor, observation
 from include.promotion import evidence, judgement, staging
 from include.registry import models
-from include.serving import batch, prediction_log
+from include.serving import batch, batch_log
 from include.settings import get_settings
 from include.training import train
 from include.training.assessment import Assessment
@@ -221,7 +221,7 @@ def test_the_gate_refuses_the_champion_itself(living: Folder) -> None:
 
 
 def test_every_entity_row_is_predicted_once_with_the_features_used(living: Folder) -> None:
-    logged = prediction_log.read_batch(living.config.name, [NEXT])
+    logged = batch_log.read(living.config.name, [NEXT])
     asked = compute.read_entities(living, [NEXT])
     assert logged.height == asked.height
     assert not logged["request_id"].is_duplicated().any()
@@ -231,7 +231,7 @@ def test_every_entity_row_is_predicted_once_with_the_features_used(living: Folde
 
 def test_what_was_predicted_stays_unless_it_is_asked_for_again(living: Folder) -> None:
     partitions = living.config.calendar.parse(NEXT)
-    file = prediction_log.batch_file(living.config.name, NEXT)
+    file = batch_log.file(living.config.name, NEXT)
     before = file.stat().st_ino
     assert batch.score(living, partitions).rows == 0  # type: ignore[union-attr]
     assert file.stat().st_ino == before
