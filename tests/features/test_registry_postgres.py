@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -21,6 +22,7 @@ from include.features import store
 from include.features.repository import FEATURE_REPO, registry_address, variables
 from include.local.credentials import Credentials
 from include.local.environment import process_environment
+from include.serving.lookup import Lookup
 from include.serving.online_features import shared_store
 from include.settings import REPOSITORY, Settings, get_settings
 from tests.feature_store import HOUR, build_store, use_case
@@ -171,6 +173,10 @@ def test_a_server_that_does_not_answer_is_given_up(home: Path, monkeypatch: pyte
     assert "secret" not in str(error.value)
 
 
+def told(lookup: Lookup, keys: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, datetime | None]]]:
+    return [(row.values, row.view_timestamps) for row in lookup.rows(keys)]
+
+
 class TestAfterACrash:
     """A serving process and a task hold connections to a server that ends without a word and is there again."""
 
@@ -191,10 +197,10 @@ class TestAfterACrash:
         make = shared_store()
         lookup = make(use_case())
         keys = [{"trip_id": 1}]
-        before = lookup.rows(keys)
+        before = told(lookup, keys)
         running.stop()
-        assert lookup.rows(keys) == before
+        assert told(lookup, keys) == before
         with pytest.raises(OperationalError):
             make(use_case())
         running.start()
-        assert make(use_case()).rows(keys) == before
+        assert told(make(use_case()), keys) == before
