@@ -244,7 +244,13 @@ def test_a_full_disk_stops_the_log_until_there_is_space(tmp_path: Path) -> None:
 def test_what_was_written_is_on_the_disk_within_the_bound(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[float] = []
     real = os.fdatasync
-    monkeypatch.setattr(files.os, "fdatasync", lambda descriptor: (real(descriptor), synced.append(time.monotonic())))
+
+    def fdatasync(descriptor: int) -> None:
+        real(descriptor)
+        if Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(home):  # others may still be at work
+            synced.append(time.monotonic())
+
+    monkeypatch.setattr(files.os, "fdatasync", fdatasync)
     log = PredictionLog(home / "predictions", "trips", sync=0.2)
     start = time.monotonic()
     for number in range(50):
