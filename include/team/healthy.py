@@ -9,9 +9,13 @@ import json
 import os
 import socket
 import sys
+import time
 import urllib.request
+from email.utils import parsedate_to_datetime
+from http.client import HTTPResponse
 
 TIMEOUT = 8.0
+CLOCK = 60.0  # seconds that a worker's clock may differ
 API = "http://api-server:8080/api/v2/monitor/health"
 OWN = {
     "api-server": "http://127.0.0.1:8080/api/v2/version",
@@ -37,15 +41,24 @@ def main() -> int:
 
 
 def _get(address: str) -> bytes:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(address, timeout=TIMEOUT) as answer:
+    with _open(address) as answer:
         return bytes(answer.read())
 
 
+def _open(address: str) -> HTTPResponse:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    answer: HTTPResponse = opener.open(address, timeout=TIMEOUT)
+    return answer
+
+
 def _worker() -> bool:
-    """Whether the worker of this container answers over the broker."""
+    """Whether the worker of this container answers over the broker, and has the time of Airflow's API server."""
     from celery import Celery
 
+    with _open(API) as answer:
+        wrong = time.time() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    if abs(wrong) > CLOCK:
+        raise ValueError(f"the clock is wrong by {wrong:.0f} s; object storage refuses who is wrong by 15 minutes")
     app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
     return bool(app.control.ping(destination=[f"celery@{socket.gethostname()}"], timeout=TIMEOUT))
 

@@ -39,7 +39,9 @@ def running(airflow: AirflowClient, run: Run, task_id: str) -> bool:
     return any(task.task_id == task_id and task.state == "running" for task in airflow.tasks(run))
 
 
-def during(stack: Stack, row: object, begin: Callable[[AirflowClient], Run], task_id: str, harm: Harm) -> Asked:
+def during(
+    stack: Stack, row: object, begin: Callable[[AirflowClient], Run], task_id: str, harm: Harm, *, well: bool = True
+) -> Asked:
     """Begin a run, do harm while a task of it works, wait: it succeeds. What a client of serving saw meanwhile."""
     with stack.airflow as airflow, asking(stack, PREDICT, row) as asked:
         run = begin(airflow)
@@ -47,14 +49,17 @@ def during(stack: Stack, row: object, begin: Callable[[AirflowClient], Run], tas
         harm()
         until(f"{run.run_id}: the run ends", lambda: airflow.run(run.dag_id, run.run_id).finished, WITHIN)
         airflow.wait(run)  # or why it failed
-    stack.team("status")
+    if well:
+        stack.team("status")
     return asked
 
 
-def survives(stack: Stack, row: object, reason: str, leaves: int, task_id: str, harm: Harm) -> Asked:
+def survives(
+    stack: Stack, row: object, reason: str, leaves: int, task_id: str, harm: Harm, *, well: bool = True
+) -> Asked:
     """Harm in the middle of a training: there is one version more."""
     before = versions(stack)
-    asked = during(stack, row, lambda airflow: train(airflow, reason, leaves), task_id, harm)
+    asked = during(stack, row, lambda airflow: train(airflow, reason, leaves), task_id, harm, well=well)
     after = versions(stack)
     assert len({*after}) == len(after), "a run has two versions"
     assert len(after) == len(before) + 1
@@ -98,7 +103,7 @@ def wrong_clock(stack: Stack, hours: int, *services: str) -> Iterator[None]:
     changed = {"environment": environment, "volumes": [f"{LIBFAKETIME.parent}:/faketime:ro"]}
     stack.override(dict.fromkeys(services, changed))
     try:
-        again(stack, *services)
+        stack.compose("up", "--detach", "--no-deps", *services)
         yield
     finally:
         stack.override({})

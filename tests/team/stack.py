@@ -90,6 +90,11 @@ class Stack:
     def well(self, service: str) -> bool:
         return self.docker("inspect", "--format", "{{.State.Health.Status}}", self.container(service)) == "healthy"
 
+    def said(self, service: str) -> str:
+        """What the health check of a container found the last time."""
+        log = json.loads(self.docker("inspect", "--format", "{{json .State.Health.Log}}", self.container(service)))
+        return str(log[-1]["Output"]) if log else ""
+
     def run(self, service: str, *command: str) -> str:
         """The output of a command in a container."""
         return self.docker("exec", self.container(service), *command)
