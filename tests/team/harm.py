@@ -35,8 +35,8 @@ def generations(stack: Stack) -> list[dict[str, object]]:
     return told
 
 
-def running(airflow: AirflowClient, run: Run, task_id: str) -> bool:
-    return any(task.task_id == task_id and task.state == "running" for task in airflow.tasks(run))
+def state(airflow: AirflowClient, run: Run, task_id: str) -> str | None:
+    return next((task.state for task in airflow.tasks(run) if task.task_id == task_id), None)
 
 
 def during(
@@ -45,7 +45,7 @@ def during(
     """Begin a run, do harm while a task of it works, wait: it succeeds. What a client of serving saw meanwhile."""
     with stack.airflow as airflow, asking(stack, PREDICT, row) as asked:
         run = begin(airflow)
-        until(f"{task_id} runs", lambda: running(airflow, run, task_id), 180, every=0.2)
+        until(f"{task_id} runs", lambda: state(airflow, run, task_id) == "running", 180, every=0.2)
         harm()
         until(f"{run.run_id}: the run ends", lambda: airflow.run(run.dag_id, run.run_id).finished, WITHIN)
         airflow.wait(run)  # or why it failed
