@@ -53,12 +53,12 @@ def _open(address: str) -> HTTPResponse:
 
 def _worker() -> bool:
     """Whether the worker of this container answers over the broker, and has the time of Airflow's API server."""
-    from celery import Celery
-
     with _open(API) as answer:
         wrong = time.time() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
     if abs(wrong) > CLOCK:
         raise ValueError(f"the clock is wrong by {wrong:.0f} s; object storage refuses who is wrong by 15 minutes")
+    from celery import Celery
+
     app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
     return bool(app.control.ping(destination=[f"celery@{socket.gethostname()}"], timeout=TIMEOUT))
 
