@@ -108,7 +108,7 @@ def together(rows: Sequence[Line]) -> Line:
 
 def of_requests(costs: Costs) -> Line:
     """The mean load of the replicas; features are looked up, predictions are logged."""
-    asked, each = int(ROWS * BY_KEY), costs.ours("serving", "predict by an entity's key")
+    asked, each = int(ROWS * BY_KEY), costs.ours("serving", "predict by a key that is not remembered")
     how = f"{asked:,} requests x {each:.3f} ms / {DAY:,} s, as a mean of the day"
     return Line(f"replicas, {BY_KEY:.0%} of the rows asked for by key", asked * each / 1000 / DAY, "cores", how)
 
