@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,8 +17,10 @@ from prometheus_client.registry import Collector
 from include.settings import Settings
 
 TIMEOUT = 3.0  # seconds
+ANSWER = 5.0  # seconds for all of it: the name of a server that is gone may be looked for longer than Prometheus waits
 PORTS = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379, "postgresql+psycopg2": 5432}
 WELL = {"healthy": 1.0}
+T = TypeVar("T")
 
 
 class Parts(Collector):
@@ -32,16 +35,27 @@ class Parts(Collector):
         named = {"redis": settings.redis, "postgres": settings.feature_registry, "objects": endpoint}
         mlflow = {"mlflow": settings.mlflow_tracking_uri} if self._airflow else {}
         self._stores = {part: address for part, address in {**named, **mlflow}.items() if address}
+        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="parts")
 
     def collect(self) -> Iterator[Metric]:
         family = GaugeMetricFamily("evergreen_part_up", "Whether a part of the system is well.", labels=("part",))
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            taken = pool.map(_connects, self._stores.values())
-            for part, state in _airflow(self._airflow).items():
-                family.add_metric((part,), state)
-            for part, connects in zip(self._stores, taken, strict=True):
-                family.add_metric((part,), float(connects))
+        told = self._pool.submit(_airflow, self._airflow)
+        asked = {part: self._pool.submit(_connects, address) for part, address in self._stores.items()}
+        begun: list[Future[Any]] = [told, *asked.values()]
+        wait(begun, timeout=ANSWER)
+        for part, state in _by_now(told, {"api_server": 0.0}).items():
+            family.add_metric((part,), state)
+        for part, connects in asked.items():
+            family.add_metric((part,), float(_by_now(connects, False)))
         yield family
+
+
+def _by_now(asked: Future[T], otherwise: T) -> T:
+    """The answer, or what its lack means; nobody waits for one that has not begun."""
+    if asked.done():
+        return asked.result()
+    asked.cancel()
+    return otherwise
 
 
 def _connects(address: str) -> bool:

@@ -8,9 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
+from include.exporter import parts
 from include.exporter.parts import Parts
 from include.settings import Settings
 from tests.ports import free_port
@@ -60,6 +63,27 @@ def test_a_store_that_takes_connections_is_up_and_one_that_does_not_is_down() ->
 
 def test_a_name_that_nobody_knows_is_down() -> None:
     assert up(Settings(redis="redis://nowhere.invalid/1")) == {"redis": 0.0}
+
+
+def test_a_name_that_is_looked_for_without_end_is_down_and_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, look = threading.Event(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, *rest: Any, **named: Any) -> Any:
+        if host == "gone":
+            found.wait(60)
+        return look("127.0.0.1" if host == "gone" else host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(parts, "ANSWER", 0.5)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port = listening.getsockname()[1]
+            settings = Settings(redis=f"redis://127.0.0.1:{port}/1")
+            assert up(settings, f"http://gone:{port}") == {"redis": 1.0, "objects": 0.0}
+    finally:
+        found.set()
 
 
 def test_airflow_tells_of_its_parts() -> None:
