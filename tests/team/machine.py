@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 NAMESPACE, OURS, THEIRS = "evergreen-2", "172.31.250.1", "172.31.250.2"
 WIRE = ("evergreen-w1", "evergreen-w2")
@@ -21,12 +22,13 @@ class NoMachineError(Exception):
 
 
 @contextmanager
-def second_machine(folder: Path) -> Iterator[dict[str, str]]:
+def second_machine() -> Iterator[dict[str, str]]:
     """Its engine as environment variables for Docker; both engines are in one swarm as long as this lasts."""
     if os.geteuid() or not shutil.which("dockerd") or not shutil.which("ip"):
         raise NoMachineError("a second Docker engine needs root, dockerd and ip")
     if _run("docker", "info", "--format", "{{.Swarm.LocalNodeState}}") != "inactive":
         raise NoMachineError("this engine is in a swarm already")
+    folder = Path(mkdtemp(prefix="evergreen-"))  # short: the path of a socket has at most 107 characters
     _wire()
     socket = f"unix://{folder / 'docker.sock'}"
     engine = _engine(folder, socket)
@@ -43,6 +45,7 @@ def second_machine(folder: Path) -> Iterator[dict[str, str]]:
         engine.wait(60)
         subprocess.run(["ip", "netns", "delete", NAMESPACE], capture_output=True, check=False)
         subprocess.run(["ip", "link", "delete", WIRE[0]], capture_output=True, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def copy_images(there: dict[str, str], *names: str) -> None:

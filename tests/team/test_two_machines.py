@@ -20,7 +20,7 @@ def test_the_work_is_done_on_another_machine(stack: Stack, row: dict[str, object
         pytest.skip(f"no disk that both machines reach: {stack.no_disk}")
     before = versions(stack)
     try:
-        with second_machine(tmp_path) as there:
+        with second_machine() as there:
             _overlay(stack)
             copy_images(there, stack.environment["AIRFLOW_IMAGE"])
             second = _checkout(stack, tmp_path / "checkout", there)
