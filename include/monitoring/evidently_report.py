@@ -10,7 +10,6 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +20,6 @@ from jinja2 import StrictUndefined, Template
 from include.contract.loading import Folder
 from include.contract.partitions import Partition
 from include.contract.use_case import UseCase
-from include.features.compute import INSTANT
 from include.features.store import EVENT_TIMESTAMP
 from include.files import read_json, replacing
 from include.monitoring import monitor
@@ -89,11 +87,8 @@ def write(use_case: Folder, last: Partition) -> Path | None:
 def current_rows(use_case: Folder, seen: Observation, last: Partition) -> pl.DataFrame:
     """The window's predictions that the look held against the reference (``include.monitoring.monitor.observe``)."""
     config = use_case.config
-    window = config.monitoring.window
-    made = monitor.predictions(use_case, last, window + config.label.delay)
-    recent = made.filter(pl.col(EVENT_TIMESTAMP) > pl.lit(_start(last, window)).cast(INSTANT))
-    own = recent.filter(pl.col("model_version") == seen.model_version)
-    return own if own.height else recent
+    made = monitor.predictions(use_case, last, config.monitoring.window + config.label.delay)
+    return monitor.looked_at(config, made, seen.model_version, last)
 
 
 def render(config: UseCase, seen: Observation, reference: Side, current: Side, kinds: Mapping[str, Kind]) -> str:
@@ -142,11 +137,6 @@ def _value(name: str, kind: Kind) -> pl.Expr:
         return pl.when(number.is_finite()).then(number).alias(name)
     # A "<" would end Evidently's script in the middle of its data, and the page would stay empty.
     return pl.col(name).cast(pl.String).str.replace_all("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}")
-
-
-def _start(last: Partition, window: timedelta) -> datetime:
-    """On the local clock, so that days of 23 and 25 hours count as days."""
-    return (last.end.replace(tzinfo=None) - window).replace(tzinfo=last.end.tzinfo)
 
 
 def _require(use_case: str) -> None:

@@ -56,8 +56,7 @@ def observe(use_case: Folder, partitions: list[Partition], origin: str) -> Obser
     own = made.filter(pl.col("model_version") == champion.version)
     settled = own.filter(_between(_back(last.end, window + delay), _back(last.end, delay)))
     measured = realized(config, champion, settled)
-    recent = _between(_back(last.end, window), last.end)
-    current = own.filter(recent) if own.filter(recent).height else made.filter(recent)
+    current = looked_at(config, made, champion.version, last)
     profile = ReferenceProfile.from_dict(read_json(logged_file(champion, REFERENCE_FILE)))
     drifted = _drift(use_case, champion, profile, current) if current.height else None
     seen = Seen(
@@ -234,6 +233,13 @@ def _keep(use_case: Folder, observation: Observation, earlier: pl.DataFrame, ori
     alarms.tell(observation)
     log_run(observation)
     log.info("%s until %s: %s: %s", name, observation.last, decision.action, "; ".join(decision.reasons))
+
+
+def looked_at(config: UseCase, made: pl.DataFrame, version: int, last: Partition) -> pl.DataFrame:
+    """The window's rows that a look holds against the reference: the version's, or all where it has predicted none."""
+    recent = made.filter(_between(_back(last.end, config.monitoring.window), last.end))
+    own = recent.filter(pl.col("model_version") == version)
+    return own if own.height else recent
 
 
 def _instant(moment: datetime) -> pl.Expr:
