@@ -237,3 +237,9 @@ def airflow_system(folder: Path, use_cases: Path, **options: str) -> Iterator[Sy
             yield system
         finally:
             system.stop()
+
+
+def entry(name: str, ours: float, peer: float | None, unit: str, note: str) -> dict[str, Any]:
+    """A line of the results that has no goal."""
+    found = {"name": name, "ours": ours, "peer": peer, "ratio": ours / peer if peer else None}
+    return {**found, "goal": None, "met": None, "unit": unit, "note": note}

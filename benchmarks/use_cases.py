@@ -27,6 +27,7 @@ from benchmarks.airflow_system import (
     Used,
     airflow_system,
     copy_use_case,
+    entry,
     in_words,
     quantile,
 )
@@ -258,16 +259,7 @@ def _of_growth(first: Watched, last: Watched) -> list[dict[str, Any]]:
 
 
 def _entry(name: str, unit: str, note: str, ours: float, peer: float | None = None) -> dict[str, Any]:
-    return {
-        "name": name,
-        "ours": ours,
-        "peer": peer,
-        "ratio": ours / peer if peer else None,
-        "goal": None,
-        "met": None,
-        "unit": unit,
-        "note": note,
-    }
+    return entry(name, ours, peer, unit, note)
 
 
 if __name__ == "__main__":

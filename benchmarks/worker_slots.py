@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.airflow_system import Look, System, Used, airflow_system, copy_use_case, in_words
+from benchmarks.airflow_system import Look, System, Used, airflow_system, copy_use_case, entry, in_words
 from include.contract.loading import load_use_case
 from include.demo.steps import Tour
 from include.deployment import ledger
@@ -177,7 +177,8 @@ def entries(measured: Sequence[Measured]) -> list[dict[str, Any]]:
     first, last = measured[0], measured[-1]
     about = f"{USE_CASES} use cases, {len(DAYS)} day(s) and a training each"
     found = [
-        _entry(f"{each.slots} slots, tasks a minute: {about}", each.a_minute, first.a_minute, "tasks a minute",
+        entry(f"worker slots: {each.slots} slots, tasks a minute: {about}", each.a_minute, first.a_minute,
+               "tasks a minute",
                f"{each.wall:.0f} s for {len(each.tasks)} tasks on {os.cpu_count()} cores; a task waits "
                f"{_mean(task.waited for task in each.tasks):.1f} s for its slot and process, and works "
                f"{_mean(task.seconds for task in each.tasks):.1f} s; "
@@ -185,42 +186,31 @@ def entries(measured: Sequence[Measured]) -> list[dict[str, Any]]:
         for each in measured
     ]  # fmt: skip
     found += [
-        _entry(f"{each.slots} slots, share of their time in which tasks work", each.busy, first.busy, "share",
+        entry(f"worker slots: {each.slots} slots, share of their time in which tasks work", each.busy, first.busy,
+               "share",
                "seconds of tasks by stage: " + ", ".join(f"{stage} {each.by_stage()[stage]:.0f}" for stage in STAGES))
         for each in measured
     ]  # fmt: skip
     found += [
-        _entry(f"{each.slots} slots, CPU of everything", each.cpu, first.cpu, "CPU s",
+        entry(f"worker slots: {each.slots} slots, CPU of everything", each.cpu, first.cpu, "CPU s",
                f"{each.cpu / each.wall:.2f} cores; {in_words(each.used.cpu)}")
         for each in measured
     ]  # fmt: skip
     overhead = sum(seconds for part, seconds in last.used.cpu.items() if part not in ("tasks", "serving", "mlflow"))
     found.append(
-        _entry("Airflow's own CPU a task", overhead / len(last.tasks), None, "CPU s",
+        entry("worker slots: Airflow's own CPU a task", overhead / len(last.tasks), None, "CPU s",
                f"scheduler, API server, DAG processor, triggerer and PostgreSQL, {last.slots} slots")
     )  # fmt: skip
     found.append(
-        _entry("CPU of a task and Airflow", last.cpu / len(last.tasks), None, "CPU s",
+        entry("worker slots: CPU of a task and Airflow", last.cpu / len(last.tasks), None, "CPU s",
                f"{last.cpu:.0f} CPU s for {len(last.tasks)} tasks, {last.slots} slots")
     )  # fmt: skip
     found.append(
-        _entry("Airflow's database, growth a task", max(each.grown for each in measured) / len(last.tasks) / 1024,
-               None, "KiB", "its run, log lines and ids in XCom included; the largest of the three")
+        entry("worker slots: Airflow's database, growth a task",
+               max(each.grown for each in measured) / len(last.tasks) / 1024, None, "KiB",
+               "its run, log lines and ids in XCom included; the largest of the three")
     )  # fmt: skip
     return found
-
-
-def _entry(name: str, ours: float, peer: float | None, unit: str, note: str) -> dict[str, Any]:
-    return {
-        "name": f"worker slots: {name}",
-        "ours": ours,
-        "peer": peer,
-        "ratio": ours / peer if peer else None,
-        "goal": None,
-        "met": None,
-        "unit": unit,
-        "note": note,
-    }
 
 
 def _mean(values: Any) -> float:
