@@ -10,10 +10,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, NoReturn
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.structs import astuple
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
@@ -25,9 +26,10 @@ from include.serving.validation import check_entities, check_rows, is_whole
 
 KINDS: dict[Kind, Any] = {"numeric": float | None, "boolean": bool | None, "categorical": str | None}
 JSON_TYPES: dict[type, Any] = {int: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)], object: str | int | float}
+LINE_BREAK, BACKSLASH = b"\n\\"
 NESTED = "it is nested too deeply"
 DIGITS = 400  # a whole number of more is beyond every float, and slow to read
-_moment = TypeAdapter(AwareDatetime).validate_python
+_moment = lru_cache(1000)(TypeAdapter(AwareDatetime).validate_python)  # many are asked about one
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Columns:
         return {name: kind if name in self.needed else kind | UnsetType for name, kind in nullable.items()}
 
 
-class Request(Struct, frozen=True):
+class Request(Struct, frozen=True, gc=False):
     """A request whose values have the right types. Either ``rows`` or ``entities``.
 
     A row is a struct with one field a feature, in the order of the model's features.
@@ -64,6 +66,7 @@ class Request(Struct, frozen=True):
     entities: Sequence[dict[str, Any]] | None
     as_of: datetime | None
     explain: bool
+    sent: Raw | None = None  # the only row as it stands in the body, on one line
 
     def __len__(self) -> int:
         return len(self.rows or self.entities or ())
@@ -93,25 +96,26 @@ class Decoder:
             )
         ).decode
         self._row_colons = sum(1 + feature.name.count(":") for feature in features)
-        self._entity_colons = sum(1 + name.count(":") for name in kinds)
 
     def decode(self, body: bytes) -> Request:
         """The request, or the ``Problem`` of status 400 or 422 that says what is wrong with it."""
         try:
             found: Any = self._decode(body)
-            as_of = _moment(found.as_of) if found.as_of is not UNSET and found.as_of is not None else None
+            rows, given, said, explain = top = astuple(found)
+            as_of = _moment(said) if isinstance(said, str) else None
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             mended = self._with_whole_numbers(body) if isinstance(error, msgspec.ValidationError) else None
             if mended is None:
                 self._refuse(body, error)
             return self.decode(mended)
-        rows = found.rows if found.rows is not UNSET else None
-        given = found.entities if found.entities is not UNSET else None
-        if (rows is None) == (given is None) or (rows is not None and as_of is not None):
+        if bool(rows) == bool(given) or (rows and as_of):
             self._refuse(body, ValueError("expected exactly one of entities and rows"))
-        if not self._names_are_unique(body, found):
+        entities = self._entities(given) if given else None
+        if not self._names_are_unique(body, top, entities or ()):
             _parse(body)
-        return Request(rows, None if given is None else self._entities(given), as_of, found.explain is True)
+        if not rows:
+            return Request(None, entities, as_of, explain is True)
+        return Request(rows, None, None, explain is True, _only_row(body) if len(rows) == 1 else None)
 
     def _entities(self, given: Sequence[Struct]) -> list[dict[str, Any]]:
         names = self._entity_names
@@ -122,22 +126,22 @@ class Decoder:
             for each in given
         ]
 
-    def _names_are_unique(self, body: bytes, found: Any) -> bool:
+    def _names_are_unique(self, body: bytes, top: tuple[Any, ...], entities: Sequence[Mapping[str, Any]]) -> bool:
         """Whether there are as many colons as names and texts have: a name that is given twice brings one more.
 
         False may also mean that it has to be looked at closely. Parsers do not agree which of two values counts
         (RFC 8259, section 4), and msgspec reads over it.
         """
-        expected = 4 - astuple(found).count(UNSET) + len(found.rows or ()) * self._row_colons
-        for entity in found.entities or ():
-            expected += self._entity_colons
-            if self._optional:
-                values = zip(self._entity_names, astuple(entity), strict=True)
-                expected -= sum(1 + name.count(":") for name, value in values if value is UNSET)
+        rows, given, said, _ = top
+        expected = 4 - top.count(UNSET) + len(rows or ()) * self._row_colons
+        for entity in entities:
+            expected += len(entity) + "".join(entity).count(":")
+        if said:
+            expected += said.count(":")
         actual = body.count(b":")
         if actual != expected and b"\\" not in body:
-            texts = [value for each in (found.rows or found.entities) for value in astuple(each) if type(value) is str]
-            expected += sum(text.count(":") for text in [*texts, found.as_of or ""])
+            texts = [value for each in (rows or given) for value in astuple(each) if type(value) is str]
+            expected += sum(text.count(":") for text in texts)
         return actual == expected
 
     def _with_whole_numbers(self, body: bytes) -> bytes | None:
@@ -172,6 +176,13 @@ class Decoder:
             raise _malformed(NESTED) from None
         field = "as_of" if request.as_of is not None else "body"
         raise Problem.of_fields("Invalid request", [(field, str(error))])
+
+
+def _only_row(body: bytes) -> Raw | None:
+    """The JSON of the row of a body that has one row, None where it has line breaks or escapes."""
+    if LINE_BREAK in body or BACKSLASH in body:
+        return None
+    return Raw(body[body.find(b"[") + 1 : body.rfind(b"]")])
 
 
 def _struct(name: str, kinds: Mapping[str, Any]) -> type[Struct]:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 
 from include.serving.access.gate import Gate
-from include.serving.access.refusal import Refusal
 from include.serving.endpoint import INLINE_BYTES, INLINE_ROWS, OK, Headers, Limits, headers_of, is_json, problem_of
 from include.serving.heads import Heads
 from include.serving.metrics import Metrics
@@ -37,27 +36,27 @@ class Direct:
         """Status, headers and content; None for a request that must go the long way, and has used up nothing."""
         start = time.perf_counter()
         path, service = self._services[url]
-        if len(body) > self._most or not is_json(headers) or not self._is_plain(service, body):
+        if len(body) > self._most or not service.compiled or not is_json(headers):
             return None
+        if self._limits.remote and (b'"entities"' in body or b"\\" in body):
+            return None  # it may ask for what stands in a store that may hang
         try:
-            client = self._gate.client("POST", path, headers)
-        except Refusal:
-            return None
-        try:
+            grant = self._gate.grant("POST", path, headers)
             asked = service.read(body, start)
+            count = len(asked)
+            if asked.request.explain or count > INLINE_ROWS:
+                return None
+            client = self._gate.admitted(grant)
+        except Exception:  # noqa: BLE001 - it is told, and logged, where the long way meets it again
+            return None
+        try:
             rows = service.look_up(asked)
             content = service.respond(asked, rows, client)
         except Exception as error:  # noqa: BLE001 - it is told to the client, and logged where it is no problem
             refused = problem_of(error, service.name)
             answer = refused.status, headers_of(refused), refused.document(path)
         else:
-            self._metrics.predicted(service.name, len(asked), rows.source)
+            self._metrics.predicted(service.name, count, rows.source)
             answer = 200, OK, content
         self._metrics.request(service.name, answer[0], time.perf_counter() - start)
         return answer
-
-    def _is_plain(self, service: Service, body: bytes) -> bool:
-        """Few rows for a compiled model that nobody wants explained, and no store that may hang."""
-        if b'"explain"' in body or b"\\" in body or body.count(b"{") > INLINE_ROWS + 1:
-            return False
-        return service.compiled and not (self._limits.remote and b'"entities"' in body)

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -136,6 +136,11 @@ def is_json(headers: Headers) -> bool:
     """Whether the body is said to be JSON: another site's page can make a browser send anything else unasked."""
     for name, value in headers:
         if name == b"content-type":
-            kind = value.partition(b";")[0].strip().lower()
-            return kind == JSON or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+            return _says_json(value)
     return False
+
+
+@lru_cache(100)  # clients mostly send one of a few
+def _says_json(value: bytes) -> bool:
+    kind = value.partition(b";")[0].strip().lower()
+    return kind == JSON or (kind.startswith(b"application/") and kind.endswith(b"+json"))

@@ -6,11 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from msgspec import Struct
+
 from include.contract.use_case import UseCase
 from include.deployment.generation import Mode
 from include.registry.models import ModelVersion, Predictor
 from include.serving.compiled.served import Served
 from include.serving.lookup import Lookup
+
+
+class Model(Struct, frozen=True, gc=False):
+    """A version as answers name it."""
+
+    name: str
+    version: int
+    run_id: str
 
 
 @dataclass(frozen=True)
@@ -22,13 +32,21 @@ class Deployment:
     loaded_at: datetime
     problems: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def predictor(self) -> Predictor:
         return self.served.predictor
 
-    @property
+    @cached_property
     def version(self) -> ModelVersion:
         return self.predictor.version
+
+    @cached_property
+    def model(self) -> Model:
+        return Model(self.version.use_case, self.version.version, self.version.run_id)
+
+    @cached_property
+    def threshold(self) -> float | None:
+        return self.predictor.threshold
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Seen(Struct, frozen=True, gc=False):
     names: tuple[str, ...]
     values: list[Any]
     features: Raw
-    view_timestamps: Raw
+    view_timestamps: Mapping[str, datetime | None] | Raw  # nothing in it where the row has none
 
 
 class FeatureRow(Struct, eq=False):
@@ -50,8 +50,8 @@ class FeatureRow(Struct, eq=False):
         seen = self._last
         if seen is None or seen.names is not names:
             values = [*map(self.values.get, names)]
-            features, stamps = dict(zip(names, values, strict=True)), self.view_timestamps
-            seen = self._last = Seen(names, values, Raw(_encode(features)), Raw(_encode(stamps)))
+            features, stamps = Raw(_encode(dict(zip(names, values, strict=True)))), self.view_timestamps
+            seen = self._last = Seen(names, values, features, stamps and Raw(_encode(stamps)))
         return seen
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from include.serving.followed import Deployment
+from include.serving.followed import Deployment, Model
 from include.serving.lookup import FeatureRow
 from include.serving.prediction_log import ONLINE, PredictionLog, Source
 from include.serving.problems import Problem
@@ -27,60 +27,59 @@ FeaturesFrom = Literal["request", "store", "defaults"]
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-class Rows(Struct, frozen=True):
-    """What a request is predicted from, by row.
+class Row(Struct, frozen=True, gc=False):
+    """What a row is predicted from.
 
     ``values`` are in the order of the model's features, ``features`` the same by name, or in JSON; ``known`` may hold
-    more. A row without features of views has {} for its ``view_stamps``.
+    more. ``view_stamps`` is empty where no features come from views.
     """
 
-    values: Sequence[Sequence[Any]]
-    features: Sequence[Struct | Mapping[str, Any] | Raw]
-    known: Sequence[Struct | Mapping[str, Any]]
+    values: Sequence[Any]
+    features: Struct | Mapping[str, Any] | Raw
+    known: Struct | Mapping[str, Any]
+    entity: Mapping[str, Any] | None = None
+    stamp: datetime | None = None
+    view_stamps: Mapping[str, datetime | None] | Raw = {}
+
+
+class Rows(Struct, frozen=True, gc=False):
+    """The rows of a request, where their features are from, and the moment that they are about."""
+
+    each: Sequence[Row]
     source: FeaturesFrom
-    entities: Sequence[Mapping[str, Any] | None]
-    stamps: Sequence[datetime | None]
-    view_stamps: Sequence[Mapping[str, datetime | None] | Raw]
     as_of: datetime
 
     def of(self, names: Sequence[str]) -> Rows:
         """The same rows for a model that reads these features."""
-        known = [row if isinstance(row, Mapping) else msgspec.to_builtins(row) for row in self.known]
-        values = [[row.get(name) for name in names] for row in known]
-        return structs.replace(self, values=values, features=[dict(zip(names, row, strict=True)) for row in values])
+        found = []
+        for row in self.each:
+            known = row.known if isinstance(row.known, Mapping) else msgspec.to_builtins(row.known)
+            features = {name: known.get(name) for name in names}
+            found.append(structs.replace(row, values=[*features.values()], features=features))
+        return structs.replace(self, each=found)
 
     @classmethod
-    def given(cls, rows: Sequence[Struct], as_of: datetime) -> Rows:
-        """Complete rows of the request."""
-        nothing: list[None] = [None] * len(rows)
-        return cls(
-            [structs.astuple(row) for row in rows], rows, rows, "request", nothing, nothing, [{}] * len(rows), as_of
-        )
+    def given(cls, rows: Sequence[Struct], as_of: datetime, sent: Raw | None = None) -> Rows:
+        """Complete rows of the request; ``sent``: the JSON of the only one."""
+        if sent is not None:
+            return cls([Row(structs.astuple(rows[0]), sent, rows[0])], "request", as_of)
+        return cls([Row(structs.astuple(row), row, row) for row in rows], "request", as_of)
 
     @classmethod
     def looked_up(
         cls, names: tuple[str, ...], entities: Sequence[Mapping[str, Any]], found: Sequence[FeatureRow], as_of: datetime
     ) -> Rows:
         """The features of entities as the store has them; one that it has not is missing."""
-        seen = [row.seen(names) for row in found]
-        return cls(
-            [each.values for each in seen],
-            [each.features for each in seen],
-            [row.values for row in found],
-            "store",
-            entities,
-            [row.event_timestamp for row in found],
-            [each.view_timestamps if row.view_timestamps else {} for row, each in zip(found, seen, strict=True)],
-            as_of,
-        )
+        rows = []
+        for entity, row in zip(entities, found, strict=True):
+            seen = row.seen(names)
+            rows.append(Row(seen.values, seen.features, row.values, entity, row.event_timestamp, seen.view_timestamps))
+        return cls(rows, "store", as_of)
 
     @classmethod
     def defaults(cls, row: Mapping[str, Any], entities: Sequence[Mapping[str, Any]], as_of: datetime) -> Rows:
         """The same row for all entities, whose features cannot be looked up."""
-        count = len(entities)
-        nothing: list[None] = [None] * count
-        same = [row] * count
-        return cls([[*row.values()]] * count, same, same, "defaults", entities, nothing, [{}] * count, as_of)
+        return cls([Row([*row.values()], row, row, entity) for entity in entities], "defaults", as_of)
 
 
 class Line(Struct, gc=False):
@@ -100,12 +99,6 @@ class Line(Struct, gc=False):
     features: Any
     prediction: float
     seconds: float  # since the request began
-
-
-class Model(Struct, gc=False):
-    name: str
-    version: int
-    run_id: str
 
 
 class Prediction(Struct, gc=False):
@@ -144,14 +137,13 @@ def lines_of(  # noqa: PLR0917
 ) -> list[Line]:
     """The lines of the log, one a row; ``begun``: when the request began, by ``time.perf_counter``."""
     seconds = round(time.perf_counter() - begun, 6)
-    version, engine = deployment.version, deployment.served.engine
-    seen = zip(rows.entities, rows.stamps, rows.view_stamps, rows.features, values, strict=True)
+    model, engine = deployment.model, deployment.served.engine
     return [
         Line(
-            ONLINE, request_id, version.version, version.run_id, engine, client, rows.source,
-            entity, rows.as_of, stamp, stamps, features, value, seconds,
+            ONLINE, request_id, model.version, model.run_id, engine, client, rows.source,
+            row.entity, rows.as_of, row.stamp, row.view_stamps, row.features, value, seconds,
         )
-        for entity, stamp, stamps, features, value in seen
+        for row, value in zip(rows.each, values, strict=True)
     ]  # fmt: skip
 
 
@@ -172,12 +164,13 @@ def answer(
     explanations: Sequence[Explanation] | None = None,
 ) -> bytes:
     """The answer as JSON; with ``explanations``, one a row, it also has what the model saw."""
-    version, threshold = deployment.version, deployment.predictor.threshold
+    threshold = deployment.threshold
     found = [
-        Prediction(value, None if threshold is None else value >= threshold, entity, stamp, stamps or None)
-        for entity, stamp, stamps, value in zip(rows.entities, rows.stamps, rows.view_stamps, values, strict=True)
+        Prediction(
+            value, None if threshold is None else value >= threshold, row.entity, row.stamp, row.view_stamps or None
+        )
+        for row, value in zip(rows.each, values, strict=True)
     ]
-    for each, features, explanation in zip(found, rows.features, explanations or (), strict=False):
-        each.features, each.explanation = features, explanation.to_dict()
-    model = Model(version.use_case, version.version, version.run_id)
-    return _encode(Answer(request_id, model, rows.as_of, rows.source, found))
+    for each, row, explanation in zip(found, rows.each, explanations or (), strict=False):
+        each.features, each.explanation = row.features, explanation.to_dict()
+    return _encode(Answer(request_id, deployment.model, rows.as_of, rows.source, found))

@@ -74,6 +74,11 @@ class PredictionLog:
         privacy = Privacy.of(use_case, settings)
         return cls(settings.predictions, use_case.name, sync=settings.prediction_log_sync, privacy=privacy)
 
+    @property
+    def verbatim(self) -> bool:
+        """Whether lines are kept as they are given, with nothing hashed or left out."""
+        return self._privacy is None
+
     def append(self, time: datetime, lines: Iterable[Mapping[str, Any] | msgspec.Struct]) -> None:
         """Write the lines of one answer, unless it is not in the sample.
 

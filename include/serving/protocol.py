@@ -7,6 +7,7 @@ takes: without these limits one that is not even authenticated could fill the me
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -29,6 +30,7 @@ class LimitedHead(HttpToolsProtocol):
     _held: list[bytes] | None = None  # the body of a request that may be answered at once
     _between = True  # requests, with all that came before answered at once
     _begun_with: bytes | None = None  # what arrived together with the first byte of a request
+    _answered_at = -math.inf  # when the last one was that was answered at once
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,6 +87,17 @@ class LimitedHead(HttpToolsProtocol):
             self._hand_on()
         super().on_message_complete()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close what nobody uses. An answer at once sets no timer anew: the one that runs looks at when it was."""
+        rest = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if rest > 0:
+            self._keep_alive(rest)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _keep_alive(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
     def _may_be_direct(self) -> bool:
         """Whether it is a prediction over a connection that stays open, with no other before it that is unanswered."""
         parser = self.parser
@@ -127,7 +140,10 @@ class LimitedHead(HttpToolsProtocol):
         )
         if self._begun_with is not None and status == 200:
             heads.remember(self._begun_with, self.url, self.headers)
-        self.on_response_complete()
+        self.server_state.total_requests += 1
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._keep_alive(self.timeout_keep_alive)
         return True
 
     def _hand_on(self) -> None:

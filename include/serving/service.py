@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 0.25  # seconds of a look-up, beyond which the store counts as failing
 PREPARED = 4  # deployments for which decoders are kept
+# The ids of requests are no secrets: from a generator that the system seeds, at half of what asking it each time costs.
+_ids = random.Random()  # noqa: S311
+os.register_at_fork(after_in_child=_ids.seed)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Prepared:
         return default_row(self.use_case.serving, self.deployment.predictor.features)
 
 
-class Asked(Struct, frozen=True):
+class Asked(Struct, frozen=True, gc=False):
     """A request, the id that its answer will have, and the model that answers it; it keeps that model to its end.
 
     ``begun``: when it began, by ``time.perf_counter``.
@@ -119,7 +123,7 @@ class Service:
         followed = self.follower.states[self.name]
         prepared = self._prepare(deployment_of(followed, self.follower), followed.use_case)
         request = prepared.decoder.decode(body)
-        asked = Asked(os.urandom(16).hex(), prepared, request, begun, routing.shadow(followed))
+        asked = Asked(_ids.randbytes(16).hex(), prepared, request, begun, routing.shadow(followed))
         if asked.request.explain and len(asked) > EXPLAINED_ROWS:
             told = f"at most {EXPLAINED_ROWS} rows of a request are explained, not {len(asked)}"
             raise Problem.of_fields("Invalid request", [("explain", told)])
@@ -130,7 +134,7 @@ class Service:
         request, prepared = asked.request, asked.prepared
         moment = request.as_of or datetime.now(UTC)
         if request.rows is not None:
-            return Rows.given(request.rows, moment)
+            return Rows.given(request.rows, moment, request.sent if self._log.verbatim else None)
         entities, lookup = request.entities or (), prepared.deployment.lookup
         if lookup is None:
             return self._without_store(asked, "cannot be read")
@@ -161,7 +165,7 @@ class Service:
         """Predict, log, and only then answer."""
         deployment, names = asked.prepared.deployment, asked.prepared.names
         try:
-            values = predict(deployment, rows.values)
+            values = predict(deployment, [row.values for row in rows.each])
         except Problem as problem:
             if asked.instead is None:
                 raise
@@ -170,13 +174,14 @@ class Service:
             return self.respond(champion, rows.of(champion.prepared.names), client)
         explanations = None
         if asked.request.explain:
-            seen = [dict(zip(names, row, strict=True)) for row in rows.values]
+            seen = [dict(zip(names, row.values, strict=True)) for row in rows.each]
             explanations = self._explanations.explain(deployment.predictor, seen)
-            rows = structs.replace(rows, features=seen)
+            each = [structs.replace(row, features=known) for row, known in zip(rows.each, seen, strict=True)]
+            rows = structs.replace(rows, each=each)
         lines = lines_of(asked.request_id, deployment, rows, values, client, asked.begun)
         keep(lines, self._log)
         if self._shadows is not None and asked.beside is not None:
-            self._shadows.submit(asked.beside, lines, rows.known)
+            self._shadows.submit(asked.beside, lines, [row.known for row in rows.each])
         return answer(asked.request_id, deployment, rows, values, explanations)
 
     def _prepare(self, deployment: Deployment, use_case: UseCase) -> Prepared:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from include.registry.model_input import to_model_input
 from include.serving.prediction_log import online_lines, read_online
 from include.serving.schemas import PredictResponse
 from tests.model_store import FEATURES, fit_classifier, register_classifier, register_constant
-from tests.serving.conftest import SEEN, TRIPS, FakeLookup
+from tests.serving.conftest import SEEN, TRIPS, FakeLookup, write_use_case
 
 Serve = Callable[..., Any]
 ROW = {"distance": 900, "carrier": "AA", "night": True}
@@ -78,6 +80,37 @@ def test_every_answer_is_in_the_log(serve: Serve, use_case: str) -> None:
     assert frame["run_id"].unique().to_list() == [version.run_id]
     assert frame["event_timestamp"].to_list() == [SEEN, SEEN, None]
     assert frame["carrier"].to_list() == ["AA", None, "AA"]
+
+
+def test_what_was_sent_is_logged_however_it_was_written(serve: Serve, use_case: str) -> None:
+    champion(use_case)
+    row = json.dumps(ROW)
+    bodies = [f'{{"rows": [{row}]}}', json.dumps({"rows": [ROW]}, indent=2), f'{{"rows": [{row}, {row}]}}']
+    with serve() as client:
+        for body in bodies:
+            sent = client.post(f"/v1/{use_case}/predict", content=body, headers={"Content-Type": "application/json"})
+            assert sent.status_code == 200
+    today = datetime.now(UTC).date()
+    assert [line["features"] for line in online_lines(use_case, today, today)] == [ROW] * 4
+
+
+def test_a_hash_is_of_the_number_however_it_was_written(
+    serve: Serve, use_case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion(use_case)
+    write_use_case(tmp_path / "use_cases", use_case, "regression")
+    with (tmp_path / "use_cases" / use_case / "use_case.yaml").open("a") as file:
+        file.write("serving: {log: {hash: [distance]}}\n")
+    monkeypatch.setenv("EVERGREEN_PREDICTION_LOG_KEY", "a secret of some length")
+    with serve() as client:
+        for distance in ("900", "900.0", "9e2"):
+            body = f'{{"rows": [{{"distance": {distance}, "carrier": "AA", "night": true}}]}}'
+            client.post(f"/v1/{use_case}/predict", content=body, headers={"Content-Type": "application/json"})
+    today = datetime.now(UTC).date()
+    lines = list(online_lines(use_case, today, today))
+    assert len(lines) == 3
+    assert len({line["hashed"]["distance"] for line in lines}) == 1
+    assert all("distance" not in line["features"] for line in lines)
 
 
 def test_answer_and_log_tell_the_moment_the_engine_and_the_client(serve: Serve, use_case: str) -> None:

@@ -13,7 +13,7 @@ from include.serving.access.routes import opened, required, template
 from include.settings import Settings
 
 ANONYMOUS = "anonymous"
-REMEMBERED = 1000  # headers whose token was proven
+REMEMBERED = 1000  # proofs
 
 
 class Gate:
@@ -31,20 +31,27 @@ class Gate:
         nobody = Grant(ANONYMOUS, "", frozenset(("predict", "admin")), None, limit)
         self._anonymous = None if settings.authentication else nobody
         self._grants: Mapping[str, Grant] | None = None
-        self._proven: dict[bytes, Grant] = {}  # by the whole header, as long as the file of tokens stays the same
+        # By the header and what it asked for, as long as the file of tokens stays the same.
+        self._proven: dict[tuple[bytes | str, ...], Grant] = {}
 
     def client(self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
-        """The name of the client that may do this, or ``Refusal``; one that was refused has used up nothing."""
+        """The name of the client that may do this now, or ``Refusal``; one that was refused has used up nothing."""
         if template(path)[0] in self._open:
             return ANONYMOUS
+        return self.admitted(self.grant(method, path, headers))
+
+    def grant(self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]]) -> Grant:
+        """What allows a client to do this, or ``Refusal``; that uses up nothing."""
+        if self._anonymous is not None:
+            return self._anonymous
+        grants = self._tokens.grants(time.monotonic())
+        if grants is None:
+            raise later(503, "No tokens", "the tokens of the clients cannot be read; the server's log tells more")
+        return self._proved(method, path, headers, grants)
+
+    def admitted(self, grant: Grant) -> str:
+        """The name of the client, one of whose requests this uses up; ``Refusal`` where there were too many."""
         now = time.monotonic()
-        grant = self._anonymous
-        if grant is None:
-            grants = self._tokens.grants(now)
-            if grants is None:
-                raise later(503, "No tokens", "the tokens of the clients cannot be read; the server's log tells more")
-            grant = self._authenticated(headers, grants)
-            authorize(grant, required(method, path))
         if grant.limit is not None and (seconds := self._limiter.allow(grant.client, grant.limit, now)):
             raise later(
                 429,
@@ -54,16 +61,21 @@ class Gate:
             )
         return grant.client
 
-    def _authenticated(self, headers: Sequence[tuple[bytes, bytes]], grants: Mapping[str, Grant]) -> Grant:
-        """``authenticate``, which hashes the secret, once for a header; whether it has expired is seen each time."""
+    def _proved(
+        self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]], grants: Mapping[str, Grant]
+    ) -> Grant:
+        """The grant of a token that may do this. Its secret is hashed once for what it asks again and again; whether it
+        has expired is seen each time."""
         if grants is not self._grants:
             self._grants, self._proven = grants, {}
         given = [value for name, value in headers if name == b"authorization"]
         wall = time.time()
-        proven = self._proven.get(given[0]) if len(given) == 1 else None
+        asked: tuple[bytes | str, ...] = (*given, method, path)
+        proven = self._proven.get(asked)
         if proven is not None and proven.expires > wall:
             return proven
         grant = authenticate(headers, grants, wall)
+        authorize(grant, required(method, path))
         if len(self._proven) < REMEMBERED:
-            self._proven[given[0]] = grant
+            self._proven[asked] = grant
         return grant

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 from numba import boolean, float64, int32, int64, uint16, uint32, void
+from numba.extending import intrinsic
 
 log = logging.getLogger(__name__)
 
@@ -101,16 +102,35 @@ LOWEST[[((DE_BRUIJN << bit) & 0xFFFFFFFF) >> 27 for bit in range(32)]] = np.aran
 
 
 _pointer: Callable[[Any], Any] = numba.types.CPointer
-_scorer = (*(_pointer(each) for each in (int32, float64, uint32, uint16, int32, float64, int32)), int64, int64, float64)
+# A ``quickscorer.QuickScorer``: where its arrays begin, how many features and trees it has, and its base. A call passes
+# the place of this alone: to hand over each part costs as much as half a score.
+SCORER = np.dtype([
+    *((name, np.int64) for name in ("features", "thresholds", "sets", "trees", "cases", "leaves", "roots")),
+    ("width", np.int64), ("count", np.int64), ("base", np.float64),
+], align=True)  # fmt: skip
+_scorer = _pointer(numba.from_dtype(SCORER))
+
+
+def _pointing(_context: Any, _address: Any, of: Any) -> Any:
+    """The numbers of a type that begin at an address."""
+
+    def pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return _pointer(of.instance_type)(int64, of), pointer
+
+
+_numbers: Any = intrinsic(_pointing)
 
 
 @numba.njit(inline="always")
-def _score(  # noqa: PLR0917
-    features: Any, thresholds: Any, sets: Any, trees: Any, cases: Any, leaves: Any, roots: Any,
-    width: int, count: int, base: float, row: Any, start: int,
-) -> Any:  # fmt: skip
-    left = np.full(count, np.uint32(0xFFFFFFFF))
-    for number in range(width):
+def _score(scorer: Any, row: Any, start: int) -> Any:
+    of = numba.carray(scorer, 1)[0]  # type: ignore[attr-defined]
+    features, cases, roots = _numbers(of.features, int32), _numbers(of.cases, int32), _numbers(of.roots, int32)
+    thresholds, leaves = _numbers(of.thresholds, float64), _numbers(of.leaves, float64)
+    sets, trees = _numbers(of.sets, uint32), _numbers(of.trees, uint16)
+    left = np.full(of.count, np.uint32(0xFFFFFFFF))
+    for number in range(of.width):
         at = 5 * number
         value, first, end = row[start + features[at]], int64(features[at + 1]), int64(features[at + 2])
         if np.isnan(value):
@@ -125,33 +145,25 @@ def _score(  # noqa: PLR0917
             end = last
         for node in range(first, end):
             left[np.uint64(trees[node])] &= sets[node]
-    total = base
-    for tree in range(count):
+    total = of.base
+    for tree in range(of.count):
         lowest = left[tree] & (~left[tree] + np.uint32(1))
         place = np.uint64(np.uint32(lowest * np.uint32(DE_BRUIJN)) >> np.uint32(27))
         total += leaves[roots[tree] + LOWEST[place]]
     return total
 
 
-@_machine_code(float64(*_scorer, _pointer(float64)), numba.cfunc)
-def score_row(  # noqa: PLR0917 - as ``quickscorer.QuickScorer`` has them
-    features: Any, thresholds: Any, sets: Any, trees: Any, cases: Any, leaves: Any, roots: Any,
-    width: int, count: int, base: float, row: Any,
-) -> Any:  # fmt: skip
+@_machine_code(float64(_scorer, _pointer(float64)), numba.cfunc)
+def score_row(scorer: Any, row: Any) -> Any:
     """``base`` and the leaf that one row reaches in each tree, added in the order of the trees."""
-    return _score(features, thresholds, sets, trees, cases, leaves, roots, width, count, base, row, 0)
+    return _score(scorer, row, 0)
 
 
-@_machine_code(void(*_scorer, _pointer(float64), int64, _pointer(float64), int64), numba.cfunc)
-def score_rows(  # noqa: PLR0917
-    features: Any, thresholds: Any, sets: Any, trees: Any, cases: Any, leaves: Any, roots: Any,
-    width: int, count: int, base: float, matrix: Any, columns: int, totals: Any, rows: int,
-) -> None:  # fmt: skip
+@_machine_code(void(_scorer, _pointer(float64), int64, _pointer(float64), int64), numba.cfunc)
+def score_rows(scorer: Any, matrix: Any, columns: int, totals: Any, rows: int) -> None:
     """The same of each row of a matrix, into ``totals``."""
     for number in range(rows):
-        totals[number] = _score(
-            features, thresholds, sets, trees, cases, leaves, roots, width, count, base, matrix, number * columns
-        )
+        totals[number] = _score(scorer, matrix, number * columns)
 
 
 @_machine_code(int64(float64[:, ::1], _columns, _ops, float64[::1], float64[:, ::1]))

@@ -16,14 +16,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from include.serving.compiled.kernels import CATEGORIES, score_row, score_rows
+from include.serving.compiled.kernels import CATEGORIES, SCORER, score_row, score_rows
 
 LEAVES = 32  # of a tree at most: the bits of a set
 MOST_SETS = 4_000_000
-_SCORER = [*[ctypes.c_void_p] * 7, ctypes.c_int64, ctypes.c_int64, ctypes.c_double]
 # One row keeps the interpreter's lock, which another thread would hold for longer than the score takes.
-_row = ctypes.PYFUNCTYPE(ctypes.c_double, *_SCORER, ctypes.c_char_p)(cast(Any, score_row).address)
-_rows = ctypes.CFUNCTYPE(None, *_SCORER, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(
+_row = ctypes.PYFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_char_p)(cast(Any, score_row).address)
+_rows = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(
     cast(Any, score_rows).address
 )
 
@@ -59,18 +58,20 @@ class QuickScorer:
     @cached_property
     def score(self) -> Callable[[bytes], float]:
         """From a row's numbers, packed as doubles, to its score."""
-        return partial(_row, *self._arguments)
+        return partial(_row, self._scorer.ctypes.data)
 
     def scores(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same for each row of (rows, columns): (rows,)."""
         given, totals = np.ascontiguousarray(matrix), np.empty(len(matrix))
-        _rows(*self._arguments, given.ctypes.data, given.shape[1], totals.ctypes.data, len(totals))
+        _rows(self._scorer.ctypes.data, given.ctypes.data, given.shape[1], totals.ctypes.data, len(totals))
         return totals
 
     @cached_property
-    def _arguments(self) -> tuple[Any, ...]:
+    def _scorer(self) -> NDArray[Any]:
+        """This, as the kernels are given it; it names memory that is this object's."""
         arrays = (self.features, self.thresholds, self.sets, self.trees, self.cases, self.leaves, self.roots)
-        return (*(each.ctypes.data for each in arrays), len(self.features), len(self.roots), self.base)
+        addresses = (each.ctypes.data for each in arrays)
+        return np.array([(*addresses, len(self.features), len(self.roots), self.base)], SCORER)
 
 
 def _flattened(nodes: NDArray[Any], roots: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from include.registry.model_input import to_model_input
@@ -30,7 +31,7 @@ class Served:
     compiled: Compiled | None
     reason: str
 
-    @property
+    @cached_property
     def engine(self) -> Engine:
         return "scikit-learn" if self.compiled is None else "compiled"
 
