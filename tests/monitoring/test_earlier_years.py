@@ -9,16 +9,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from include.contract.loading import Folder, load_use_case
+from include.contract.loading import Folder
 from include.contract.partitions import Partition
-from include.features import compute, store
+from include.features import compute
 from include.features.compute import INSTANT, REVISION, label_file, view_file
-from include.ingestion import ingest, landing, versions
+from include.ingestion import ingest, landing
 from include.monitoring import earlier_years, monitor, numbers, observation
-from include.registry import models
 from include.serving import batch
-from include.settings import get_settings
-from include.training import train
+from tests.living import first_champion, new_system
 
 USE_CASES = Path(__file__).parent / "use_cases"
 HISTORY, LEARNED = "2012-01-01/2013-08-31", "2013-01-14/2013-02-24"
@@ -29,17 +27,8 @@ WATCHED = {SUMMER: "2013-07-01/2013-07-08", DEARER: "2013-08-11/2013-08-18", FIR
 @pytest.fixture(scope="module")
 def kiosks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     """A use case whose champion has learned from a winter and has predicted summers."""
-    home = tmp_path_factory.mktemp("seasons")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVERGREEN_HOME", str(home))
-        patch.setenv("EVERGREEN_USE_CASE_PATHS", str(USE_CASES))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        patch.chdir(home)
-        get_settings.cache_clear()
-        use_case = load_use_case("ice_cream")
+    with new_system(tmp_path_factory.mktemp("seasons"), USE_CASES, "ice_cream") as use_case:
         calendar = use_case.config.calendar
-        versions.initialize()
-        store.apply()
         learned = calendar.parse(LEARNED)
         landing.land(use_case, learned)
         ingest.check(use_case, learned)
@@ -48,13 +37,10 @@ def kiosks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
         for partition in calendar.parse(HISTORY):
             if partition not in learned:
                 write_features(use_case, partition, revision)
-        prepared = train.prepare(use_case, until=None, window=None)
-        version = train.register(use_case, train.fit(use_case, prepared, {}, reason="test", origin="first"))
-        models.set_alias(use_case.config.name, models.CHAMPION, version.version)
+        first_champion(use_case)
         for span in WATCHED.values():
             batch.score(use_case, calendar.parse(span))
         yield use_case
-    get_settings.cache_clear()
 
 
 def write_features(use_case: Folder, partition: Partition, revision: str) -> None:

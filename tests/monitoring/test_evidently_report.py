@@ -18,13 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.contract.loading import Folder, load_use_case
+from include.contract.loading import Folder
 from include.contract.partitions import Partition
-from include.features import compute, store
+from include.features import compute
 from include.features.compute import KNOWN_AT, LABEL
 from include.features.store import EVENT_TIMESTAMP
 from include.files import read_json, write_json
-from include.ingestion import versions
 from include.monitoring import drift, evidently_report, monitor, observation
 from include.monitoring.distributions import Kind
 from include.monitoring.evidently_report import EvidentlyError
@@ -34,11 +33,10 @@ from include.monitoring.reference import ReferenceProfile
 from include.registry import models
 from include.registry.runs import TEST_FILE, logged_file
 from include.serving import batch, batch_log
-from include.settings import get_settings
-from include.training import train
 from include.training.recording import REFERENCE_FILE
 from include.training.training_set import BLOCK
 from tests.conftest import USE_CASES
+from tests.living import first_champion, new_system
 from tests.monitoring.pages import HOSTILE, Page
 from tests.monitoring.planted import FEATURES, GATE, config, rows
 from tests.monitoring.watched import GOOD, NOW
@@ -52,24 +50,12 @@ IDS = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 @pytest.fixture(scope="module")
 def regression(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     """A use case whose champion has predicted a week that the monitor has looked at."""
-    home = tmp_path_factory.mktemp("evidently")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVERGREEN_HOME", str(home))
-        patch.setenv("EVERGREEN_USE_CASE_PATHS", str(USE_CASES))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        patch.chdir(home)
-        get_settings.cache_clear()
-        use_case = load_use_case("station_temperature")
-        versions.initialize()
-        store.apply()
+    with new_system(tmp_path_factory.mktemp("evidently"), USE_CASES, "station_temperature") as use_case:
         bring_in(use_case, BOOTSTRAP)
-        prepared = train.prepare(use_case, until=None, window=None)
-        version = train.register(use_case, train.fit(use_case, prepared, {}, reason="test", origin="first"))
-        models.set_alias(use_case.config.name, models.CHAMPION, version.version)
+        first_champion(use_case)
         batch.score(use_case, bring_in(use_case, WEEK))
         monitor.observe(use_case, use_case.config.calendar.parse(WEEK), origin="test")
         yield use_case
-    get_settings.cache_clear()
 
 
 @pytest.fixture

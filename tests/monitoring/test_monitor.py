@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import mlflow
 import polars as pl
 import pytest
 
-from include.contract.loading import Folder, load_use_case
-from include.features import store
+from include.contract.loading import Folder
 from include.history import log as history
-from include.ingestion import versions
 from include.monitoring import monitor, numbers, observation
 from include.registry import models
 from include.serving import batch
-from include.settings import get_settings
-from include.training import train
+from tests.conftest import USE_CASES
+from tests.living import new_system, trained
 from tests.partitions import bring_in
 
-USE_CASES = Path(__file__).parents[1] / "use_cases"
 BOOTSTRAP, NEXT, THEN = "2013-01-07/2013-02-11", "2013-02-18", "2013-02-25"
 
 
 @pytest.fixture(scope="module")
 def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     """A use case whose first model is champion, has predicted two weeks, and is not watched yet."""
-    home = tmp_path_factory.mktemp("watch")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVERGREEN_HOME", str(home))
-        patch.setenv("EVERGREEN_USE_CASE_PATHS", str(USE_CASES))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        patch.chdir(home)
-        get_settings.cache_clear()
-        use_case = load_use_case("station_temperature")
-        versions.initialize()
-        store.apply()
+    with new_system(tmp_path_factory.mktemp("watch"), USE_CASES, "station_temperature") as use_case:
         bring_in(use_case, BOOTSTRAP)
-        prepared = train.prepare(use_case, until=None, window=None)
-        version = train.register(use_case, train.fit(use_case, prepared, {}, reason="test", origin="first"))
+        version = trained(use_case)
         assert monitor.observe(use_case, use_case.config.calendar.parse(NEXT), origin="none") is None
         models.set_alias(use_case.config.name, models.CHAMPION, version.version)
         for key in (NEXT, THEN):
             batch.score(use_case, bring_in(use_case, key))
         yield use_case
-    get_settings.cache_clear()
 
 
 def watch(use_case: Folder, key: str) -> observation.Observation:

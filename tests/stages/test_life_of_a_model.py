@@ -13,7 +13,7 @@ import mlflow
 import polars as pl
 import pytest
 
-from include.contract.loading import Folder, load_use_case
+from include.contract.loading import Folder
 from include.deployment import switch
 from include.deployment.switch import Change
 from include.features import compute, store
@@ -32,6 +32,7 @@ from include.settings import get_settings
 from include.training import train
 from include.training.assessment import Assessment
 from include.training.provenance import Provenance
+from tests.living import new_system
 from tests.partitions import bring_in
 
 USE_CASES = Path(__file__).parents[1] / "use_cases"
@@ -42,18 +43,12 @@ NEXT = "2013-03-11"
 @pytest.fixture(scope="module")
 def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     """A use case whose first model has been trained, promoted, used and watched."""
-    home = tmp_path_factory.mktemp("life")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVERGREEN_HOME", str(home))
-        patch.setenv("EVERGREEN_USE_CASE_PATHS", str(USE_CASES))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        patch.chdir(home)
+    with (
+        new_system(tmp_path_factory.mktemp("life"), USE_CASES, "station_temperature") as use_case,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         # Replicas are real processes in the end-to-end test.
         patch.setattr(switch, "verify_replicas", lambda use_case, version: None)
-        get_settings.cache_clear()
-        use_case = load_use_case("station_temperature")
-        versions.initialize()
-        store.apply()
         bring_in(use_case, BOOTSTRAP)
         version = trained(use_case, "first")
         judged = judgement.examine(use_case, version, staging.stage(use_case, version), origin="first")
@@ -63,7 +58,6 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
         batch.score(use_case, partitions)
         monitor.observe(use_case, partitions, origin="first week")
         yield use_case
-    get_settings.cache_clear()
 
 
 def trained(use_case: Folder, origin: str) -> int:

@@ -18,16 +18,17 @@ import polars as pl
 import pytest
 import yaml
 
-from include.contract.loading import Folder, load_use_case
+from include.contract.loading import Folder
 from include.contract.use_case import UseCase
-from include.features import compute, store
+from include.features import compute
 from include.features.compute import LABEL
-from include.ingestion import ingest, landing, versions
+from include.ingestion import ingest, landing
 from include.registry import models
 from include.settings import REPOSITORY, get_settings
 from include.training import train
 from include.training.fitting import FitError
 from include.training.training_set import SPLIT, TrainingSet
+from tests.living import new_system
 
 NAME = "station_temperature"
 USE_CASES = Path(__file__).parents[1] / "use_cases"
@@ -93,22 +94,12 @@ class Prepared:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
     home = tmp_path_factory.mktemp("faults")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVERGREEN_HOME", str(home))
-        patch.setenv("EVERGREEN_USE_CASE_PATHS", str(USE_CASES))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        patch.setenv("DVC_NO_ANALYTICS", "1")
-        patch.chdir(home)
-        get_settings.cache_clear()
-        use_case = load_use_case(NAME)
-        versions.initialize()
-        store.apply()
+    with new_system(home, USE_CASES, NAME) as use_case:
         partitions = use_case.config.calendar.parse(SPAN)
         landing.land(use_case, partitions)
         ingest.check(use_case, partitions)
         compute.compute(use_case, partitions, ingest.publish(use_case, partitions, origin="test").revision)
         yield Prepared(home, train.prepare(use_case, until=None, window=None))
-    get_settings.cache_clear()
 
 
 @pytest.fixture
