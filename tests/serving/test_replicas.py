@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -119,6 +120,41 @@ def answered_by(folder: Path, address: str, replica: Replica) -> bool:
     lines = [orjson.loads(line) for line in (folder / "nginx.log").read_bytes().splitlines() if line.startswith(b"{")]
     asked = [each["replica"] for each in lines if each["request"] == answer.headers["x-request-id"]]
     return asked == [f"127.0.0.1:{replica.port}"]
+
+
+@contextmanager
+def answering(port: int) -> Iterator[None]:
+    """What answers 200 to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    server = HTTPServer(("127.0.0.1", port), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@needs_nginx
+def test_a_replica_that_is_back_is_asked_when_the_other_fails(tmp_path: Path) -> None:
+    """Also by the first request after that, while it is still left alone for its own failures."""
+    first, second = free_port(), free_port()
+    with (
+        nginx(tmp_path, first, second) as address,
+        httpx.Client(base_url=address, trust_env=False, timeout=30) as client,
+    ):
+        with answering(second):
+            assert [client.post("/v1/trips/predict").status_code for _ in range(20)] == [200] * 20
+        with answering(first):
+            assert [client.post("/v1/trips/predict").status_code for _ in range(20)] == [200] * 20
 
 
 @needs_nginx
