@@ -67,6 +67,7 @@ def start(services: Compose, *, migrate_beside: bool = True) -> None:
     for replica in REPLICAS:
         _start(services, replica)
     _start(services, *AIRFLOW, "proxy", *chosen(services, *MONITORING))
+    _reread(services)
 
 
 def down() -> int:
@@ -127,6 +128,13 @@ def demo() -> int:
 def _start(services: Compose, *names: str) -> None:
     services.run("up", "--detach", "--no-build", "--no-deps", *names)
     services.wait(names, READY_WITHIN)
+
+
+def _reread(services: Compose) -> None:
+    """Have those that ran already read the files of this checkout that they are configured by."""
+    services.run("exec", "-T", "proxy", "sh", "/etc/evergreen/start.sh", "reload")
+    for name in chosen(services, "prometheus", "alertmanager"):
+        services.run("kill", "-s", "HUP", name)
 
 
 def _finished(services: Compose, name: str) -> None:
