@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -26,11 +27,16 @@ from include.local.credentials import login
 from include.settings import Settings
 
 PAGE = 100  # the largest that Airflow gives
+TRIES = 3  # to start a run
 T = TypeVar("T")
 
 
 class AirflowError(Exception):
     """Airflow refused, or did not do it in time."""
+
+
+class NoAnswerError(AirflowError):
+    """Airflow did not answer: nobody knows whether it did it."""
 
 
 class RunFailedError(AirflowError):
@@ -85,11 +91,25 @@ class AirflowClient:
         run_id: str | None = None,
         note: str | None = None,
     ) -> Run:
-        """Starts a run by hand, ``conf`` being the values of its parameters."""
-        body = {"logical_date": None, "conf": dict(conf or {}), "partition_key": partition_key}
-        body |= {"dag_run_id": run_id} if run_id else {}
+        """Starts a run by hand, ``conf`` being the values of its parameters.
+
+        Airflow on SQLite may be still for a minute when a request meets the start of a task, and forget that request:
+        a run that nobody has confirmed is looked for by its id, and asked for again where it is not there.
+        """
+        wanted = run_id or f"manual__{datetime.now(UTC).isoformat()}_{uuid.uuid4().hex[:8]}"
+        body = {"dag_run_id": wanted, "logical_date": None, "conf": dict(conf or {}), "partition_key": partition_key}
         body |= {"note": note} if note else {}
-        return read_run(self._call("POST", f"/dags/{quote(dag_id)}/dagRuns", json=body))
+        unanswered: AirflowError | None = None
+        for _ in range(TRIES):
+            try:
+                return read_run(self._call("POST", f"/dags/{quote(dag_id)}/dagRuns", json=body))
+            except AirflowError as error:
+                if unanswered is None and not isinstance(error, NoAnswerError):
+                    raise
+                unanswered = error
+            if found := [run for run in self.runs(dag_id) if run.run_id == wanted]:
+                return found[0]
+        raise unanswered or AirflowError(f"{dag_id} was not triggered")
 
     def run(self, dag_id: str, run_id: str) -> Run:
         return read_run(self._call("GET", f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"))
@@ -221,7 +241,7 @@ class AirflowClient:
             except httpx.TransportError as error:
                 problem = f"{type(error).__name__}: {error}"
                 if method != "GET":
-                    break
+                    raise NoAnswerError(f"{method} {self.url}/api/v2{path}: {problem}") from error
             else:
                 if response.is_success:
                     answer: dict[str, Any] = response.json()
