@@ -99,17 +99,18 @@ class AirflowClient:
         wanted = run_id or f"manual__{datetime.now(UTC).isoformat()}_{uuid.uuid4().hex[:8]}"
         body = {"dag_run_id": wanted, "logical_date": None, "conf": dict(conf or {}), "partition_key": partition_key}
         body |= {"note": note} if note else {}
-        unanswered: AirflowError | None = None
-        for _ in range(TRIES):
+        tries = 0
+        while True:
+            tries += 1
             try:
                 return read_run(self._call("POST", f"/dags/{quote(dag_id)}/dagRuns", json=body))
             except AirflowError as error:
-                if unanswered is None and not isinstance(error, NoAnswerError):
+                lost = isinstance(error, NoAnswerError)
+                looked = self.runs(dag_id) if lost or tries > 1 else []  # a request that was lost may be done later
+                if found := [run for run in looked if run.run_id == wanted]:
+                    return found[0]
+                if not lost or tries == TRIES:
                     raise
-                unanswered = error
-            if found := [run for run in self.runs(dag_id) if run.run_id == wanted]:
-                return found[0]
-        raise unanswered or AirflowError(f"{dag_id} was not triggered")
 
     def run(self, dag_id: str, run_id: str) -> Run:
         return read_run(self._call("GET", f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"))

@@ -44,10 +44,6 @@ class Deployment:
     def model(self) -> Model:
         return Model(self.version.use_case, self.version.version, self.version.run_id)
 
-    @cached_property
-    def threshold(self) -> float | None:
-        return self.predictor.threshold
-
 
 @dataclass(frozen=True)
 class Followed:

@@ -164,7 +164,7 @@ def answer(
     explanations: Sequence[Explanation] | None = None,
 ) -> bytes:
     """The answer as JSON; with ``explanations``, one a row, it also has what the model saw."""
-    threshold = deployment.threshold
+    threshold = deployment.predictor.threshold
     found = [
         Prediction(
             value, None if threshold is None else value >= threshold, row.entity, row.stamp, row.view_stamps or None

@@ -18,9 +18,9 @@ PATIENCE = 0.3  # seconds that the client waits for an answer
 
 
 class Slow(ThreadingHTTPServer):
-    """Answers a trigger too late; ``starts``: from which one on it has made the run all the same."""
+    """Answers a trigger too late; from ``starts`` on it has made the run all the same, from ``shows`` on it tells."""
 
-    starts = 1
+    starts = shows = 1
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -43,7 +43,8 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(3 * PATIENCE)
 
     def do_GET(self) -> None:
-        self.answer(200, {"dag_runs": [run("another"), *map(run, self.made())]})
+        told = self.made() if len(self.server.triggered) >= self.server.shows else ()
+        self.answer(200, {"dag_runs": [run("another"), *map(run, told)]})
 
     def made(self) -> set[str]:
         return {each["dag_run_id"] for each in self.server.triggered[self.server.starts - 1 :]}
@@ -78,14 +79,21 @@ def airflow() -> Iterator[tuple[Slow, AirflowClient]]:
         thread.join()
 
 
-@pytest.mark.parametrize("starts", [1, 2])
+@pytest.mark.parametrize(
+    ("starts", "shows"),
+    [
+        pytest.param(1, 1, id="made"),
+        pytest.param(2, 2, id="forgotten"),
+        pytest.param(1, 2, id="made late"),
+    ],
+)
 def test_a_run_without_an_answer_is_looked_for_and_started_once(
-    airflow: tuple[Slow, AirflowClient], starts: int
+    airflow: tuple[Slow, AirflowClient], starts: int, shows: int
 ) -> None:
     server, client = airflow
-    server.starts = starts
+    server.starts, server.shows = starts, shows
     started = client.trigger("small.ingest", {"start": "2013-01-07"})
-    assert [each["dag_run_id"] for each in server.triggered] == [started.run_id] * starts
+    assert [each["dag_run_id"] for each in server.triggered] == [started.run_id] * shows
     assert server.triggered[-1]["conf"] == {"start": "2013-01-07"}
 
 
