@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,7 +111,7 @@ def _lines(path: Path, parts: list[str], column: str) -> Iterator[segments.Line]
             with stream:
                 sought = [part.encode() for part in parts]
                 near = (text for text in stream if all(part in text for part in sought))
-                yield from (line for line in map(segments.parse, near) if line is not None)
+                yield from chain.from_iterable(map(segments.parse, near))
             return
     if path.is_file():
         has = pl.all_horizontal(pl.col(column).str.contains(part, literal=True) for part in parts)

@@ -154,11 +154,10 @@ def _write(target: Path, stream: BinaryIO) -> None:
 def _whole(stream: Iterable[bytes], torn: list[bytes]) -> Iterator[segments.Line]:
     """The lines of a segment; what is none is put into ``torn``."""
     for text in stream:
-        line = segments.parse(text) if text.endswith(b"\n") else None
-        if line is None:
+        rows = segments.parse(text)
+        if not rows:
             torn.append(text)
-        else:
-            yield line
+        yield from rows
 
 
 def _sync(path: Path) -> None:

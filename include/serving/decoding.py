@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Annotated, Any, NoReturn
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.structs import astuple
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
@@ -27,6 +28,8 @@ from include.serving.validation import check_entities, check_rows, is_whole
 KINDS: dict[Kind, Any] = {"numeric": float | None, "boolean": bool | None, "categorical": str | None}
 JSON_TYPES: dict[type, Any] = {int: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)], object: str | int | float}
 LINE_BREAK, BACKSLASH = b"\n\\"
+COLON = ord(":")
+LARGE = 2**13  # bytes, from which on numpy counts faster
 NESTED = "it is nested too deeply"
 DIGITS = 400  # a whole number of more is beyond every float, and slow to read
 _moment = lru_cache(1000)(TypeAdapter(AwareDatetime).validate_python)  # many are asked about one
@@ -138,7 +141,7 @@ class Decoder:
             expected += len(entity) + "".join(entity).count(":")
         if said:
             expected += said.count(":")
-        actual = body.count(b":")
+        actual = _colons(body)
         if actual != expected and b"\\" not in body:
             texts = [value for each in (rows or given) for value in astuple(each) if type(value) is str]
             expected += sum(text.count(":") for text in texts)
@@ -176,6 +179,13 @@ class Decoder:
             raise _malformed(NESTED) from None
         field = "as_of" if request.as_of is not None else "body"
         raise Problem.of_fields("Invalid request", [(field, str(error))])
+
+
+def _colons(body: bytes) -> int:
+    """How many there are; many bytes at a time, where there are many."""
+    if len(body) < LARGE:
+        return body.count(b":")
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == COLON))
 
 
 def _only_row(body: bytes) -> Raw | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from include.contract.use_case import UseCase
 from include.deployment.generation import Mode
@@ -43,6 +44,16 @@ class Deployment:
     @cached_property
     def model(self) -> Model:
         return Model(self.version.use_case, self.version.version, self.version.run_id)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The features that it reads."""
+        return tuple(feature.name for feature in self.predictor.features)
+
+    @cached_property
+    def columns(self) -> Raw:
+        """``names`` in JSON."""
+        return Raw(msgspec.json.encode(self.names))
 
 
 @dataclass(frozen=True)

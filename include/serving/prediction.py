@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+import orjson
 from msgspec import Raw, Struct, structs
 
 from include.serving.followed import Deployment, Model
@@ -82,8 +83,8 @@ class Rows(Struct, frozen=True, gc=False):
         return cls([Row([*row.values()], row, row, entity) for entity in entities], "defaults", as_of)
 
 
-class Line(Struct, gc=False):
-    """A prediction in the log, without what the log itself adds."""
+class Line(Struct, omit_defaults=True, gc=False):
+    """An answer in the log, without what the log itself adds; that of several rows is as ``segments`` says."""
 
     source: Source
     request_id: str
@@ -92,13 +93,14 @@ class Line(Struct, gc=False):
     engine: str
     client: str | None
     features_from: FeaturesFrom
-    entity: Mapping[str, Any] | None
     as_of: datetime
-    event_timestamp: datetime | None
-    feature_timestamps: Mapping[str, datetime | None] | Raw
-    features: Any
-    prediction: float
     seconds: float  # since the request began
+    entity: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None
+    event_timestamp: datetime | Sequence[datetime | None] | None
+    feature_timestamps: Mapping[str, datetime | None] | Raw | Sequence[Mapping[str, datetime | None] | Raw]
+    features: Any
+    prediction: float | Sequence[float]
+    columns: Raw | None = None
 
 
 class Prediction(Struct, gc=False):
@@ -132,25 +134,34 @@ def predict(deployment: Deployment, rows: Sequence[Sequence[Any]]) -> list[float
     return values
 
 
-def lines_of(  # noqa: PLR0917
+def line_of(  # noqa: PLR0917
     request_id: str, deployment: Deployment, rows: Rows, values: Sequence[float], client: str | None, begun: float
-) -> list[Line]:
-    """The lines of the log, one a row; ``begun``: when the request began, by ``time.perf_counter``."""
+) -> Line:
+    """The line of the log; ``begun``: when the request began, by ``time.perf_counter``."""
     seconds = round(time.perf_counter() - begun, 6)
-    model, engine = deployment.model, deployment.served.engine
-    return [
-        Line(
-            ONLINE, request_id, model.version, model.run_id, engine, client, rows.source,
-            row.entity, rows.as_of, row.stamp, row.view_stamps, row.features, value, seconds,
-        )
-        for row, value in zip(rows.each, values, strict=True)
-    ]  # fmt: skip
+    model, engine, each = deployment.model, deployment.served.engine, rows.each
+    if len(each) == 1:
+        row, value = each[0], values[0]
+        return Line(
+            ONLINE, request_id, model.version, model.run_id, engine, client, rows.source, rows.as_of, seconds,
+            row.entity, row.stamp, row.view_stamps, row.features, value,
+        )  # fmt: skip
+    complete = rows.source == "request"  # then there is nothing else to tell of them
+    return Line(
+        ONLINE, request_id, model.version, model.run_id, engine, client, rows.source, rows.as_of, seconds,
+        None if complete else [row.entity for row in each],
+        None if complete else [row.stamp for row in each],
+        {} if complete else [row.view_stamps for row in each],
+        Raw(orjson.dumps([row.values for row in each])) if complete else [row.values for row in each],
+        values,
+        deployment.columns,
+    )  # fmt: skip
 
 
-def keep(lines: Sequence[Line], predictions: PredictionLog) -> None:
-    """Write the lines to the log. What cannot be kept must not be answered: a ``Problem``."""
+def keep(line: Line, predictions: PredictionLog) -> None:
+    """Write the line to the log. What cannot be kept must not be answered: a ``Problem``."""
     try:
-        predictions.append(datetime.now(UTC), lines)
+        predictions.append(datetime.now(UTC), line)
     except OSError as error:
         log.exception("the prediction log cannot be written")
         raise Problem(503, "Not logged", f"the prediction could not be logged and is not answered: {error}") from error

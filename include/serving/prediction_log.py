@@ -79,17 +79,16 @@ class PredictionLog:
         """Whether lines are kept as they are given, with nothing hashed or left out."""
         return self._privacy is None
 
-    def append(self, time: datetime, lines: Iterable[Mapping[str, Any] | msgspec.Struct]) -> None:
-        """Write the lines of one answer, unless it is not in the sample.
+    def append(self, time: datetime, line: Mapping[str, Any] | msgspec.Struct) -> None:
+        """Write the line of one answer, unless it is not in the sample.
 
-        ``OSError`` where they are not all written: the answer must not be sent. None of them is in the log then, and
-        the next call tries again.
+        ``OSError`` where it is not all written: the answer must not be sent. Nothing of it is in the log then, and the
+        next call tries again.
         """
-        if self._privacy is not None:
-            lines = self._privacy.apply(lines)
-        content = self._written(time, lines)
-        if not content:
+        lines = [line] if self._privacy is None else self._privacy.apply(line)
+        if not lines:
             return
+        content = self._written(time, lines)
         with self._lock:
             try:
                 self._append(time.astimezone(UTC).date(), content)
@@ -105,7 +104,7 @@ class PredictionLog:
         self._flush()
 
     def _written(self, time: datetime, lines: Iterable[Mapping[str, Any] | msgspec.Struct]) -> bytearray:
-        """The lines as they stand in the segment, each in one object with what is common to all."""
+        """Lines as they stand in the segment, each in one object with what is common to all."""
         content = bytearray()
         for line in lines:
             content += self._common

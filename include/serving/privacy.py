@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from include.contract.loading import UseCaseError
 from include.contract.use_case import UseCase
 from include.features import catalogue
+from include.serving import segments
 from include.settings import Settings
 
 KEY = "EVERGREEN_PREDICTION_LOG_KEY"
@@ -56,10 +57,14 @@ class Privacy:
             return None
         return cls(wanted.sample, wanted.hash, wanted.leave_out, settings.prediction_log_key)
 
-    def apply(self, lines: Iterable[Fields]) -> list[Fields]:
-        """The lines of the requests that are in the sample, with a hidden column's hash in ``hashed`` or without it."""
-        kept = [line for line in lines if self._sample == 1.0 or self.sampled(_request(line))]
-        return [self._veiled(line) for line in kept] if self._hidden else kept
+    def apply(self, line: Fields) -> Sequence[Fields]:
+        """The line of an answer, or one for each of its rows, with a hidden column's hash in ``hashed`` or without it;
+        nothing of a request that is not in the sample."""
+        if self._sample < 1.0 and not self.sampled(_request(line)):
+            return ()
+        if not self._hidden:
+            return (line,)
+        return [self._veiled(row) for row in segments.by_row(msgspec.json.decode(_encode(line)))]
 
     def sampled(self, request_id: str) -> bool:
         """Whether a request is logged: all its rows, and a shadow's for it, or none."""
@@ -72,18 +77,11 @@ class Privacy:
             return None
         return hmac.digest(self._key, name.encode() + b"=" + _encode(value), "sha256").hex()
 
-    def _veiled(self, line: Fields) -> dict[str, Any]:
-        fields = dict(line) if isinstance(line, Mapping) else msgspec.structs.asdict(line)
-        features, entity = fields["features"], fields["entity"] or {}
-        if isinstance(features, msgspec.Raw):
-            features = msgspec.json.decode(features)
-        elif isinstance(features, msgspec.Struct):
-            features = msgspec.to_builtins(features)
-        seen = {**entity, **features}
+    def _veiled(self, row: segments.Line) -> segments.Line:
+        seen = {**(row["entity"] or {}), **row["features"]}
         hashed = {name: self.digest(name, value) for name, value in seen.items() if name in self._hashed}
-        if fields["entity"] is not None:
-            fields["entity"] = self._open(entity)
-        return {**fields, "features": self._open(features), **({"hashed": hashed} if hashed else {})}
+        shown = {name: row[name] and self._open(row[name]) for name in ("entity", "features")}
+        return {**row, **shown, **({"hashed": hashed} if hashed else {})}
 
     def _open(self, columns: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in columns.items() if name not in self._hidden}

@@ -1,5 +1,8 @@
 """The files of the online prediction log: lines of JSON that one process appends to a file of its own.
 
+A line is one answer. That of several rows has a list in place of each value that differs by row, and its features as
+lists too, in the order of the names in ``columns``: the names are most of what a row would take.
+
 A day has a folder. A segment, ``<start>-<process>-<random>.jsonl``, is locked by its writer as long as it is open; the
 kernel frees the lock with the process, whatever ended it, and then the segment is complete. Compaction puts a Parquet
 file of the same stem in its place.
@@ -27,7 +30,8 @@ COMPACTED = ".parquet"
 FIELDS = frozenset(
     {"time", "source", "request_id", "model_version", "run_id", "prediction", "entity", "features"}
 )  # that every line has
-Line = dict[str, Any]
+BY_ROW = ("entity", "event_timestamp", "feature_timestamps", "features", "prediction")
+Line = dict[str, Any]  # of one row
 
 
 def folder(use_case: str) -> Path:
@@ -52,18 +56,31 @@ def _named(day: Path, suffix: str) -> list[Path]:
     return list(day.glob(f"[!.]*{suffix}"))
 
 
-def parse(text: bytes) -> Line | None:
-    """The line of a segment; None where it is torn."""
+def parse(text: bytes) -> list[Line]:
+    """The rows of a line of a segment, none where it is torn. What no line break ends was not acknowledged."""
     try:
-        content = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return content if isinstance(content, dict) and content.keys() >= FIELDS else None
+        content = orjson.loads(text) if text.endswith(b"\n") else None
+        return by_row(content) if isinstance(content, dict) and content.keys() >= FIELDS else []
+    except (ValueError, TypeError):
+        return []
+
+
+def by_row(answer: Line) -> list[Line]:
+    """The rows of an answer, each as a line; ``ValueError`` or ``TypeError`` where its lists do not fit together."""
+    common = dict(answer)
+    names = common.pop("columns", None)
+    if names is None:
+        return [common]
+    common["features"] = [dict(zip(names, values, strict=True)) for values in answer["features"]]
+    listed = [name for name in BY_ROW if isinstance(common.get(name), list)]
+    rows = zip(*(common[name] for name in listed), strict=True)
+    return [{**common, **dict(zip(listed, row, strict=True))} for row in rows]
 
 
 def lines(stream: BinaryIO) -> Iterator[Line | None]:
-    """The lines of a segment; None for a torn one. What the last line break does not end was not acknowledged."""
-    return (parse(text) if text.endswith(b"\n") else None for text in stream)
+    """The rows of a segment; None for a torn line."""
+    for text in stream:
+        yield from parse(text) or (None,)
 
 
 @contextmanager

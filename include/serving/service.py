@@ -30,7 +30,7 @@ from include.serving.explanations import EXPLAINED_ROWS, Explanations
 from include.serving.followed import Deployment, Followed
 from include.serving.follower import Follower
 from include.serving.lookup import EntitiesNotFound
-from include.serving.prediction import Rows, answer, keep, lines_of, predict
+from include.serving.prediction import Rows, answer, keep, line_of, predict
 from include.serving.prediction_log import PredictionLog
 from include.serving.problems import Problem
 from include.serving.shadow import ShadowQueue
@@ -57,10 +57,6 @@ class Prepared:
         lookup = self.deployment.lookup
         columns = Columns.unknown(self.use_case.entity.key) if lookup is None else Columns.of(lookup)
         return Decoder(self.deployment.predictor.features, columns)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        return tuple(feature.name for feature in self.deployment.predictor.features)
 
     @cached_property
     def defaults(self) -> dict[str, Any]:
@@ -154,7 +150,7 @@ class Service:
             self._breaker.failed()
         else:
             self._breaker.succeeded()
-        return Rows.looked_up(prepared.names, entities, found, moment)
+        return Rows.looked_up(prepared.deployment.names, entities, found, moment)
 
     def given_up(self, asked: Asked) -> Rows:
         """For who does not wait any longer for ``look_up``."""
@@ -163,7 +159,7 @@ class Service:
 
     def respond(self, asked: Asked, rows: Rows, client: str | None = None) -> bytes:
         """Predict, log, and only then answer."""
-        deployment, names = asked.prepared.deployment, asked.prepared.names
+        deployment = asked.prepared.deployment
         try:
             values = predict(deployment, [row.values for row in rows.each])
         except Problem as problem:
@@ -171,17 +167,17 @@ class Service:
                 raise
             log.warning("%s: a canary failed, the champion answers: %s", self.name, problem.detail)
             champion = structs.replace(asked.instead, beside=deployment)  # fails there again, and is counted
-            return self.respond(champion, rows.of(champion.prepared.names), client)
+            return self.respond(champion, rows.of(champion.prepared.deployment.names), client)
         explanations = None
         if asked.request.explain:
-            seen = [dict(zip(names, row.values, strict=True)) for row in rows.each]
+            seen = [dict(zip(deployment.names, row.values, strict=True)) for row in rows.each]
             explanations = self._explanations.explain(deployment.predictor, seen)
             each = [structs.replace(row, features=known) for row, known in zip(rows.each, seen, strict=True)]
             rows = structs.replace(rows, each=each)
-        lines = lines_of(asked.request_id, deployment, rows, values, client, asked.begun)
-        keep(lines, self._log)
+        line = line_of(asked.request_id, deployment, rows, values, client, asked.begun)
+        keep(line, self._log)
         if self._shadows is not None and asked.beside is not None:
-            self._shadows.submit(asked.beside, lines, [row.known for row in rows.each])
+            self._shadows.submit(asked.beside, line, [row.known for row in rows.each])
         return answer(asked.request_id, deployment, rows, values, explanations)
 
     def _prepare(self, deployment: Deployment, use_case: UseCase) -> Prepared:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 SHADOW: Source = "shadow"
 Fields = Mapping[str, Any] | msgspec.Struct
-Append = Callable[[str, datetime, Sequence[Mapping[str, Any]]], None]
+Append = Callable[[str, datetime, Mapping[str, Any]], None]
 
 
 class FeaturesMissingError(LookupError):
@@ -31,7 +31,7 @@ class FeaturesMissingError(LookupError):
 @dataclass(frozen=True)
 class _Request:
     deployment: Deployment
-    lines: Sequence[Fields]
+    line: Fields
     rows: Sequence[Fields]
 
 
@@ -39,7 +39,7 @@ class ShadowQueue:
     """A bounded queue with one thread. ``dropped`` counts requests that were not predicted, or not logged."""
 
     def __init__(self, append: Append, size: int = 1000) -> None:
-        """``append(use_case, time, lines)`` writes to the prediction log; at most ``size`` requests wait."""
+        """``append(use_case, time, line)`` writes to the prediction log; at most ``size`` requests wait."""
         self._append = append
         self._requests: queue.Queue[_Request | None] = queue.Queue(size)
         self._lock = threading.Lock()
@@ -47,11 +47,11 @@ class ShadowQueue:
         self._closed = False
         self.dropped = 0
 
-    def submit(self, deployment: Deployment, lines: Sequence[Fields], rows: Sequence[Fields]) -> bool:
+    def submit(self, deployment: Deployment, line: Fields, rows: Sequence[Fields]) -> bool:
         """Have ``deployment`` predict a request that was answered; False where the queue is full or closed.
 
-        ``lines`` are those that were logged of the answer, ``rows`` the values by feature that were looked up or sent,
-        one a line. Neither may be changed afterwards. Never waits.
+        ``line`` is what was logged of the answer, ``rows`` are the values by feature that were looked up or sent.
+        Neither may be changed afterwards. Never waits.
         """
         with self._lock:
             if not self._closed:
@@ -59,7 +59,7 @@ class ShadowQueue:
                     self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
                     self._thread.start()
                 try:
-                    self._requests.put_nowait(_Request(deployment, lines, rows))
+                    self._requests.put_nowait(_Request(deployment, line, rows))
                 except queue.Full:
                     pass
                 else:
@@ -85,19 +85,19 @@ class ShadowQueue:
         while (request := self._requests.get()) is not None:
             use_case = request.deployment.version.use_case
             try:
-                self._append(use_case, datetime.now(UTC), predicted(request.deployment, request.lines, request.rows))
+                self._append(use_case, datetime.now(UTC), predicted(request.deployment, request.line, request.rows))
             except Exception:
                 log.exception("%s: what a shadow predicted could not be logged", use_case)
                 with self._lock:
                     self.dropped += 1
 
 
-def predicted(deployment: Deployment, lines: Sequence[Fields], rows: Sequence[Fields]) -> list[dict[str, Any]]:
-    """The lines of the log with a shadow's prediction in place of the answer's, and the ``seconds`` that it took.
+def predicted(deployment: Deployment, line: Fields, rows: Sequence[Fields]) -> dict[str, Any]:
+    """The line of the log with a shadow's prediction in place of the answer's, and the ``seconds`` that it took.
 
     Where it fails, ``prediction`` is None and ``error`` says why.
     """
-    names = [feature.name for feature in deployment.predictor.features]
+    names = deployment.names
     seen = [_fields(row) for row in rows]
     started = time.perf_counter()
     error: str | None = None
@@ -105,23 +105,20 @@ def predicted(deployment: Deployment, lines: Sequence[Fields], rows: Sequence[Fi
     try:
         values = _predict(deployment, names, seen)
     except Exception as failure:  # noqa: BLE001 - whatever it is, it is what the rollout has to show
-        values, error = [None] * len(lines), f"{type(failure).__name__}: {failure}"
-    own = {
+        values, error = [None] * len(rows), f"{type(failure).__name__}: {failure}"
+    own: dict[str, Any] = {
         "source": SHADOW,
         "model_version": deployment.version.version,
         "run_id": deployment.version.run_id,
         "seconds": time.perf_counter() - started,
         "error": error,
     }
-    return [
-        {**_line(line), **own, "features": {name: row.get(name) for name in names}, "prediction": value}
-        for line, row, value in zip(lines, seen, values, strict=True)
-    ]
-
-
-def _line(of: Fields) -> Mapping[str, Any]:
-    """By name, with what is JSON already left as it is."""
-    return of if isinstance(of, Mapping) else msgspec.structs.asdict(of)
+    read = [[row.get(name) for name in names] for row in seen]
+    if len(rows) == 1:
+        own |= {"features": dict(zip(names, read[0], strict=True)), "prediction": values[0]}
+    else:
+        own |= {"columns": names, "features": read, "prediction": values}
+    return {**(line if isinstance(line, Mapping) else msgspec.structs.asdict(line)), **own}
 
 
 def _fields(of: Fields) -> Mapping[str, Any]:

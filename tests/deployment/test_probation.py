@@ -32,9 +32,9 @@ def predict(champion: int, challenger: int, *pairs: tuple[float, float | None]) 
     log = PredictionLog(get_settings().predictions, NAME)
     for number, (first, second) in enumerate(pairs):
         common = {"request_id": f"r{number}", "run_id": "", "entity": None, "features": {}, "event_timestamp": None}
-        log.append(datetime.now(UTC), [{**common, "model_version": champion, "prediction": first}])
+        log.append(datetime.now(UTC), {**common, "model_version": champion, "prediction": first})
         shadow = {"source": "shadow", "model_version": challenger, "prediction": second}
-        log.append(datetime.now(UTC), [{**common, **shadow}])
+        log.append(datetime.now(UTC), {**common, **shadow})
     log.close()
 
 
@@ -45,7 +45,7 @@ def answer(*versions: int, requests: int = 4) -> None:
         for number in range(requests):
             line = {"request_id": f"{version} {number}", "run_id": "", "entity": None, "features": {}}
             seen = {"event_timestamp": None, "model_version": version, "prediction": number / 4, "seconds": 0.001}
-            log.append(datetime.now(UTC), [{**line, **seen}])
+            log.append(datetime.now(UTC), {**line, **seen})
     log.close()
 
 
@@ -121,7 +121,7 @@ def ask(champion: int, challenger: int, day: int, errors: tuple[float, float]) -
     for version, error, source in zip((champion, challenger), errors, ("online", "shadow"), strict=True):
         line = test_losses.line(day, version, 10 + error, source=source, request_id=f"{day}", run_id="", features={})
         del line["time"]  # the log says when
-        log.append(datetime.now(UTC), [line])
+        log.append(datetime.now(UTC), line)
     log.close()
 
 

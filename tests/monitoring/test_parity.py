@@ -58,7 +58,7 @@ def log_line(use_case: Folder, entity: dict[str, Any] | None, as_of: datetime, r
         "prediction": 0.5,
     }
     log = PredictionLog(get_settings().predictions, use_case.config.name)
-    log.append(datetime.now(UTC), [line])
+    log.append(datetime.now(UTC), line)
     log.close()
 
 

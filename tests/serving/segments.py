@@ -26,6 +26,19 @@ def line(number: int, **features: Any) -> dict[str, Any]:
     }
 
 
+def answer(request: str, *rows: dict[str, Any]) -> dict[str, Any]:
+    """One line of several rows with the same features, whose own lines are given."""
+    names = list(rows[0]["features"])
+    return {
+        **rows[0],
+        "request_id": request,
+        "entity": [row["entity"] for row in rows],
+        "columns": names,
+        "features": [[row["features"][name] for name in names] for row in rows],
+        "prediction": [row["prediction"] for row in rows],
+    }
+
+
 def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     while not condition():

@@ -17,6 +17,7 @@ from include.serving.prediction_log import PredictionLog
 from include.settings import get_settings
 from tests.conftest import USE_CASES
 from tests.model_store import register_constant
+from tests.serving.segments import answer
 
 FILE = USE_CASES / "station_temperature" / "use_case.yaml"
 NOON = datetime(2013, 5, 1, 12, tzinfo=UTC)
@@ -51,9 +52,10 @@ def line(request: str, entity: dict[str, Any] | None, **more: Any) -> dict[str, 
 def logged(request: pytest.FixtureRequest, use_case: UseCase) -> UseCase:
     """Two requests online, the first of which a shadow has predicted too, and a week in batch."""
     log = PredictionLog(get_settings().predictions, use_case.name)
-    log.append(NOON, [line("a", key(use_case, 'Zü"rich')), line("a", key(use_case, 7))])
-    log.append(NOON, [line("a", key(use_case, 7), source="shadow", model_version=4, prediction=None)])
-    log.append(NOON + DAY, [line("b", key(use_case, 71)), line("c", None, hashed={"tail": "ab"})])
+    log.append(NOON, answer("a", line("a", key(use_case, 'Zü"rich')), line("a", key(use_case, 7))))
+    log.append(NOON, line("a", key(use_case, 7), source="shadow", model_version=4, prediction=None))
+    log.append(NOON + DAY, line("b", key(use_case, 71)))
+    log.append(NOON + DAY, line("c", None, hashed={"tail": "ab"}))
     log.close()
     if request.param == "compacted":
         compact(use_case)

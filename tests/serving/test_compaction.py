@@ -29,6 +29,7 @@ from include.serving.compaction import compact
 from include.serving.prediction_log import PredictionLog, online_lines, read_online, scan_online
 from include.settings import REPOSITORY, get_settings
 from tests.conftest import USE_CASES
+from tests.serving.segments import answer
 
 FILE = USE_CASES / "station_temperature" / "use_case.yaml"
 DAY = timedelta(days=1)
@@ -60,7 +61,7 @@ def write(use_case: UseCase, count: int = 20, moment: datetime = NOON, start: in
     """Segments of a few lines, none of which is open."""
     log = PredictionLog(get_settings().predictions, use_case.name, segment_bytes=size)
     for number in range(start, start + count):
-        log.append(moment, [line(number)])
+        log.append(moment, line(number))
     log.close()
 
 
@@ -119,12 +120,16 @@ def test_every_line_that_can_be_logged_is_kept_as_it_is(
 ) -> None:
     remove_older(files.folder(use_case.name), -1)
     log = PredictionLog(get_settings().predictions, use_case.name)
-    log.append(moment, [line(number, **each) for number, each in enumerate(lines)])
+    rows = [line(number, **each) for number, each in enumerate(lines)]
+    for row in rows:
+        log.append(moment, row)
+    log.append(moment, answer("several", rows[0], rows[0]))
     log.close()
-    before = read(use_case)
+    *before, first, second = read(use_case)
     assert len(before) == len(lines)
+    assert first == second == {**before[0], "request_id": "several"}
     compact(use_case, TODAY)
-    assert read(use_case) == before
+    assert read(use_case) == [*before, first, second]
     assert [each["features"] for each in before] == [
         msgspec.json.decode(msgspec.json.encode(each["features"])) for each in lines
     ]
@@ -133,10 +138,10 @@ def test_every_line_that_can_be_logged_is_kept_as_it_is(
 def test_what_a_server_writes_to_is_left_alone(use_case: UseCase) -> None:
     write(use_case, 3)
     log = PredictionLog(get_settings().predictions, use_case.name)
-    log.append(NOON, [line(3)])
+    log.append(NOON, line(3))
     done = compact(use_case, TODAY)
     assert (done.segments, done.open) == (1, 1)
-    log.append(NOON, [line(4)])
+    log.append(NOON, line(4))
     assert [each["request_id"] for each in read(use_case)] == [f"r{number}" for number in range(5)]
     log.close()
     assert compact(use_case, TODAY).lines == 2
@@ -248,7 +253,7 @@ def test_readers_beside_it_see_every_line_once(use_case: UseCase) -> None:
     def serve() -> None:
         log = PredictionLog(get_settings().predictions, use_case.name, segment_bytes=3000, sync=0.01)
         while not done.is_set():
-            log.append(NOON, [line(acknowledged[0])])
+            log.append(NOON, line(acknowledged[0]))
             acknowledged[0] += 1
             time.sleep(0.0005)
         log.close()
@@ -286,7 +291,7 @@ def test_days_are_removed_when_they_were_kept_long_enough(use_case: UseCase) -> 
     (path, *_) = of(use_case, ".jsonl")
     tear(path, b"torn")
     open_still = PredictionLog(get_settings().predictions, use_case.name)
-    open_still.append(NOON - 2 * DAY, [line(9)])
+    open_still.append(NOON - 2 * DAY, line(9))
     assert compact(use_case, date(2013, 5, 9)).removed == ()
     assert compact(keeping(use_case, 7 * DAY), date(2013, 5, 9)).removed == ("2013-05-01",)
     assert {each["request_id"] for each in read(use_case)} == {"r9", "r1", "r2"}

@@ -5,21 +5,23 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from include.serving import segments as files
-from include.serving.prediction_log import PredictionLog, read_online, scan_online
-from tests.serving.segments import DAY, NOON, is_complete, line, segments, wait_for
+from include.serving.prediction_log import PredictionLog, online_lines, read_online, scan_online
+from tests.serving.segments import DAY, NOON, answer, is_complete, line, segments, wait_for
 
 pytestmark = pytest.mark.usefixtures("home")
 
 
 def test_what_is_written_is_read(home: Path) -> None:
     log = PredictionLog(home / "predictions", "trips")
-    log.append(NOON, [line(1, distance=5, carrier="AA"), line(2, distance=5.5, carrier=None)])
-    log.append(NOON + DAY, [{**line(3, distance=None, carrier="UA", wind=1), "entity": None, "event_timestamp": None}])
+    log.append(NOON, line(1, distance=5, carrier="AA"))
+    log.append(NOON, line(2, distance=5.5, carrier=None))
+    log.append(NOON + DAY, {**line(3, distance=None, carrier="UA", wind=1), "entity": None, "event_timestamp": None})
     log.close()
     frame = read_online("trips", NOON, NOON + 2 * DAY)
     assert frame.schema == {
@@ -39,10 +41,45 @@ def test_what_is_written_is_read(home: Path) -> None:
     assert frame["time"].to_list() == [NOON, NOON, NOON + DAY]
 
 
+def test_rows_of_an_answer_are_one_line_and_are_read_one_by_one(home: Path) -> None:
+    log = PredictionLog(home / "predictions", "trips")
+    rows = [line(1, distance=5, carrier="AA"), line(2, distance=None, carrier="UA")]
+    log.append(NOON, answer("both", *rows))
+    log.append(NOON, {**answer("complete", *rows), "entity": None, "event_timestamp": None})
+    log.close()
+    [path] = segments(home)
+    assert path.read_text().count("\n") == 2
+    first, second, complete, _ = online_lines("trips", NOON.date(), NOON.date())
+    assert [first["features"], second["features"]] == [row["features"] for row in rows]
+    assert (second["entity"], second["prediction"], second["request_id"]) == ({"trip_id": 2}, 0.2, "both")
+    assert (complete["entity"], complete["event_timestamp"], complete["prediction"]) == (None, None, 0.1)
+    assert "columns" not in first
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        {"prediction": [0.1]},
+        {"features": [[5], [6]]},
+        {"features": [[5, "AA", 1]]},
+        {"features": [5, 6]},
+        {"columns": 5},
+    ],
+)
+def test_rows_that_do_not_fit_together_are_torn(home: Path, torn: dict[str, Any]) -> None:
+    log = PredictionLog(home / "predictions", "trips")
+    rows = [line(1, distance=5, carrier="AA"), line(2, distance=None, carrier="UA")]
+    log.append(NOON, {**answer("both", *rows), **torn})
+    log.append(NOON, line(3))
+    log.close()
+    frame, skipped = scan_online("trips", NOON, NOON + DAY)
+    assert (frame["trip_id"].to_list(), skipped) == ([3], 1)
+
+
 def test_a_time_span_starts_with_its_start_and_ends_before_its_end(home: Path) -> None:
     log = PredictionLog(home / "predictions", "trips")
     for hours in range(30):
-        log.append(NOON + timedelta(hours=hours), [line(hours)])
+        log.append(NOON + timedelta(hours=hours), line(hours))
     frame = read_online("trips", NOON + timedelta(hours=3), NOON + timedelta(hours=20))
     assert frame["trip_id"].to_list() == list(range(3, 20))
     assert read_online("trips", NOON - 9 * DAY, NOON - 8 * DAY).height == 0
@@ -52,7 +89,7 @@ def test_a_time_span_starts_with_its_start_and_ends_before_its_end(home: Path) -
 def test_segments_are_of_one_day_and_limited(home: Path) -> None:
     log = PredictionLog(home / "predictions", "trips", segment_bytes=1000)
     for number in range(20):
-        log.append(NOON + timedelta(hours=number), [line(number)])
+        log.append(NOON + timedelta(hours=number), line(number))
     assert {path.parent.name for path in segments(home)} == {"2013-05-01", "2013-05-02"}
     assert len(segments(home)) > 4
     assert all(path.stat().st_size <= 1000 for path in segments(home))
@@ -67,7 +104,7 @@ def test_each_answer_is_in_the_folder_of_its_day_though_threads_cross_midnight(h
     def write(worker: int) -> None:
         for number in range(50):
             moment = midnight + timedelta(microseconds=(-1) ** (worker + number // 7))
-            logs[worker % 2].append(moment, [line(worker * 50 + number)])
+            logs[worker % 2].append(moment, line(worker * 50 + number))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
@@ -81,12 +118,12 @@ def test_each_answer_is_in_the_folder_of_its_day_though_threads_cross_midnight(h
 
 def test_a_server_that_is_asked_nothing_lets_go_of_yesterdays_segment(home: Path) -> None:
     log = PredictionLog(home / "predictions", "trips", sync=0.05)
-    log.append(datetime.now(UTC) - DAY, [line(1)])
+    log.append(datetime.now(UTC) - DAY, line(1))
     [path] = segments(home)
     with files.complete(path) as stream:
         assert stream is None
     wait_for(lambda: is_complete(path))
-    log.append(datetime.now(UTC), [line(2)])
+    log.append(datetime.now(UTC), line(2))
     assert [is_complete(each) for each in segments(home)] == [True, False]
     log.close()
 
@@ -96,7 +133,7 @@ def test_threads_and_processes_share_a_folder(home: Path) -> None:
 
     def write(log: PredictionLog, first: int) -> None:
         for number in range(first, first + 200):
-            log.append(NOON, [line(number)])
+            log.append(NOON, line(number))
 
     threads = [threading.Thread(target=write, args=(logs[each % 2], each * 200)) for each in range(4)]
     for thread in threads:

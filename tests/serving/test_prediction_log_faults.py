@@ -21,7 +21,7 @@ import pytest
 from include.serving import segments as files
 from include.serving.prediction_log import PredictionLog, read_online, scan_online
 from include.settings import REPOSITORY
-from tests.serving.segments import DAY, NOON, line, segments, wait_for
+from tests.serving.segments import DAY, NOON, answer, line, segments, wait_for
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -36,7 +36,7 @@ number = 0
 while True:
     line = {"request_id": str(number), "entity": {"trip_id": number}, "event_timestamp": None, "features": {"a": 1.0},
             "prediction": 0.5, "model_version": 1, "run_id": "r"}
-    log.append(datetime(2013, 5, 1, 12, tzinfo=timezone.utc), [line])
+    log.append(datetime(2013, 5, 1, 12, tzinfo=timezone.utc), line)
     sys.stdout.write(f"{number}\\n")
     sys.stdout.flush()
     number += 1
@@ -60,7 +60,7 @@ for number in range(200):
         before = len(acknowledged)
         (root / "ballast").unlink()
     try:
-        log.append(noon, [line])
+        log.append(noon, line)
         acknowledged.append(str(number))
     except OSError:
         refused += 1
@@ -90,7 +90,8 @@ def failing(number: int) -> Callable[..., None]:
 
 def test_torn_lines_are_skipped_and_counted(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = PredictionLog(home / "predictions", "trips")
-    log.append(NOON, [line(1), line(2)])
+    log.append(NOON, line(1))
+    log.append(NOON, answer("several", line(2), line(3)))
     [path] = segments(home)
     path.write_bytes(path.read_bytes()[:-20])
     frame, torn = scan_online("trips", NOON, NOON + DAY)
@@ -103,12 +104,12 @@ def test_a_line_that_is_not_written_whole_is_an_error_and_is_cut_off(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = PredictionLog(home / "predictions", "trips")
-    log.append(NOON, [line(1)])
+    log.append(NOON, line(1))
     with monkeypatch.context() as patch:
         tear(patch)
         with pytest.raises(OSError, match="only 30 of"):
-            log.append(NOON, [line(2)])
-    log.append(NOON, [line(3)])
+            log.append(NOON, line(2))
+    log.append(NOON, line(3))
     frame, torn = scan_online("trips", NOON, NOON + DAY)
     assert (frame["trip_id"].to_list(), torn, log.failures, len(segments(home))) == ([1, 3], 0, 1, 1)
 
@@ -121,8 +122,8 @@ def test_a_torn_line_that_cannot_be_cut_off_is_the_last_of_its_file(
         tear(patch)
         patch.setattr(files.os, "ftruncate", failing(errno.EIO))
         with pytest.raises(OSError, match="only 30 of"):
-            log.append(NOON, [line(1)])
-    log.append(NOON, [line(2)])
+            log.append(NOON, line(1))
+    log.append(NOON, line(2))
     frame, torn = scan_online("trips", NOON, NOON + DAY)
     assert (frame["trip_id"].to_list(), torn, log.failures) == ([2], 1, 1)
 
@@ -135,12 +136,12 @@ def test_a_limit_of_the_system_stops_the_log_until_it_is_lifted(home: Path) -> N
     try:
         for number in range(100):
             with suppress(OSError):
-                log.append(NOON, [line(number)])
+                log.append(NOON, line(number))
                 acknowledged.append(number)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert 10 < len(acknowledged) == 100 - log.failures < 100
-    log.append(NOON, [line(100)])
+    log.append(NOON, line(100))
     frame, torn = scan_online("trips", NOON, NOON + DAY)
     assert (frame["trip_id"].to_list(), torn) == ([*acknowledged, 100], 0)
 
@@ -177,7 +178,7 @@ def test_what_was_written_is_on_the_disk_within_the_bound(home: Path, monkeypatc
     log = PredictionLog(home / "predictions", "trips", sync=0.2)
     start = time.monotonic()
     for number in range(50):
-        log.append(datetime.now(UTC), [line(number)])
+        log.append(datetime.now(UTC), line(number))
     assert synced == []
     wait_for(lambda: bool(synced))
     assert 0.2 <= synced[0] - start < 5
@@ -189,12 +190,12 @@ def test_with_no_seconds_each_answer_is_on_the_disk_before_it_is_sent(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = PredictionLog(home / "predictions", "trips", sync=0)
-    log.append(NOON, [line(1)])
+    log.append(NOON, line(1))
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fdatasync", failing(errno.EIO))
         with pytest.raises(OSError, match="Input/output error"):
-            log.append(NOON, [line(2)])
-    log.append(NOON, [line(3)])
+            log.append(NOON, line(2))
+    log.append(NOON, line(3))
     assert read_online("trips", NOON, NOON + DAY)["trip_id"].to_list() == [1, 3]
 
 
@@ -203,11 +204,11 @@ def test_after_a_sync_that_failed_the_next_answers_wait_for_theirs(home: Path, m
     log = PredictionLog(home / "predictions", "trips", sync=0.01)
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fdatasync", failing(errno.EIO))
-        log.append(now, [line(1)])
+        log.append(now, line(1))
         wait_for(lambda: log.failures > 0)
         with pytest.raises(OSError, match="Input/output error"):
-            log.append(now, [line(2)])
-    log.append(now, [line(3)])
+            log.append(now, line(2))
+    log.append(now, line(3))
     log.close()
     frame, torn = scan_online("trips", now - DAY, now + DAY)
     assert (frame["trip_id"].to_list(), torn) == ([1, 3], 0)

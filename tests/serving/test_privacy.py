@@ -71,7 +71,8 @@ def line(request: str = "a", features: Any = None, entity: dict[str, Any] | None
 
 def logged(use_case: UseCase, lines: list[Any], source: Any = "online") -> list[dict[str, Any]]:
     log = PredictionLog.of(use_case, get_settings())
-    log.append(NOW, lines)
+    for each in lines:
+        log.append(NOW, each)
     log.close()
     return list(online_lines(use_case.name, NOW.date(), NOW.date(), source))
 
@@ -102,13 +103,16 @@ def test_a_shadow_s_lines_are_treated_alike(use_case: UseCase) -> None:
 
     class Failing:
         version = type("Version", (), {"version": 2, "run_id": "other"})
-        predictor = type("Predictor", (), {"features": [type("Feature", (), {"name": "name"})]})
+        names = ("name",)
 
-    answered = [line()]
-    beside = predicted(Failing(), answered, [{"name": "Ann"}])  # type: ignore[arg-type]
-    first, second = logged(use_case, [*answered, *beside], None)
-    assert second["source"] == "shadow"
-    assert (second["features"], second["hashed"]) == ({}, {"name": first["hashed"]["name"]})
+    answered = line()
+    one = predicted(Failing(), answered, [{"name": "Ann"}])  # type: ignore[arg-type]
+    two = predicted(Failing(), answered, [{"name": "Ann"}, {"name": "Eve"}])  # type: ignore[arg-type]
+    first, *shadows, last = logged(use_case, [answered, one, two], None)
+    for shadow in shadows:
+        assert shadow["source"] == "shadow"
+        assert (shadow["features"], shadow["hashed"]) == ({}, {"name": first["hashed"]["name"]})
+    assert last["hashed"] != first["hashed"] and "Eve" not in str(last)
 
 
 @pytest.mark.usefixtures("secret")

@@ -19,6 +19,7 @@ from include.serving.followed import Deployment
 from include.serving.prediction_log import PredictionLog, online_lines, read_online
 from include.serving.shadow import ShadowQueue, predicted
 from tests.model_store import register_constant
+from tests.serving.segments import answer
 
 ROW = {"distance": 900.0, "carrier": "AA", "night": True, "unread": 1}
 
@@ -48,8 +49,8 @@ def log(home: Path, use_case: str) -> PredictionLog:
 
 
 @pytest.fixture
-def append(log: PredictionLog) -> Callable[[str, datetime, Sequence[Mapping[str, Any]]], None]:
-    return lambda use_case, time, lines: log.append(time, lines)
+def append(log: PredictionLog) -> Callable[[str, datetime, Mapping[str, Any]], None]:
+    return lambda use_case, time, line: log.append(time, line)
 
 
 def line(request: str) -> dict[str, Any]:
@@ -75,21 +76,23 @@ def test_it_is_in_the_log_as_a_shadow_and_only_for_who_asks(
     challenger: Deployment, log: PredictionLog, append: Any, use_case: str
 ) -> None:
     queue = ShadowQueue(append)
-    answered = [line("a"), line("a")]
+    answered = answer("a", line("a"), line("a"))
     log.append(datetime.now(UTC), answered)
     assert queue.submit(challenger, answered, [ROW, ROW])
+    assert queue.submit(challenger, line("b"), [ROW])
     queue.close()
-    shadowed = logged(use_case, "shadow")
+    *shadowed, single = logged(use_case, "shadow")
+    assert single == {**shadowed[0], **{name: single[name] for name in ("time", "request_id", "as_of", "seconds")}}
     assert [(each["request_id"], each["model_version"], each["prediction"]) for each in shadowed] == [("a", 1, 2.0)] * 2
     assert shadowed[0]["run_id"] == challenger.version.run_id
     assert shadowed[0]["features"] == {"distance": 900.0, "carrier": "AA", "night": True}
     assert (shadowed[0]["entity"], shadowed[0]["error"]) == ({"trip_id": 1}, None)
     assert 0 < shadowed[0]["seconds"] < 30
     assert [each["prediction"] for each in logged(use_case, "online")] == [1.0, 1.0]
-    assert len(logged(use_case, None)) == 4
+    assert len(logged(use_case, None)) == 5
     start, end = datetime.now(UTC) - timedelta(minutes=5), datetime.now(UTC) + timedelta(minutes=5)
     assert read_online(use_case, start, end)["prediction"].to_list() == [1.0, 1.0]
-    assert read_online(use_case, start, end, "shadow")["prediction"].to_list() == [2.0, 2.0]
+    assert read_online(use_case, start, end, "shadow")["prediction"].to_list() == [2.0] * 3
     assert queue.dropped == 0
 
 
@@ -97,7 +100,7 @@ def test_structs_are_read_by_the_names_that_they_have_in_json(challenger: Deploy
     names = {"f0": "distance", "f1": "carrier", "f2": "night"}
     row = msgspec.defstruct("Row", [(name, Any) for name in names], rename=names)(900.0, None, True)
     answered = msgspec.defstruct("Line", [("request_id", str), ("prediction", float)])("a", 1.0)
-    (found,) = predicted(challenger, [answered], [row])
+    found = predicted(challenger, answered, [row])
     assert (found["request_id"], found["prediction"], found["features"]["carrier"]) == ("a", 2.0, None)
 
 
@@ -105,9 +108,9 @@ def test_a_full_queue_drops_and_counts_without_waiting(challenger: Deployment, a
     slow = Gate(challenger.served)
     queue = ShadowQueue(append, size=2)
     behind = replace(challenger, served=slow)  # type: ignore[arg-type]
-    assert queue.submit(behind, [line("0")], [ROW])
+    assert queue.submit(behind, line("0"), [ROW])
     assert slow.entered.wait(30)
-    assert [queue.submit(behind, [line(str(number))], [ROW]) for number in range(1, 6)] == [True] * 2 + [False] * 3
+    assert [queue.submit(behind, line(str(number)), [ROW]) for number in range(1, 6)] == [True] * 2 + [False] * 3
     assert queue.dropped == 3
     slow.open.set()
     queue.close()
@@ -136,8 +139,8 @@ def test_a_failure_is_logged_with_its_cause(
             return list(values)
 
     queue = ShadowQueue(append)
-    queue.submit(replace(challenger, served=Broken()), [line("a")], [row])  # type: ignore[arg-type]
-    queue.submit(challenger, [line("b")], [ROW])
+    queue.submit(replace(challenger, served=Broken()), line("a"), [row])  # type: ignore[arg-type]
+    queue.submit(challenger, line("b"), [ROW])
     queue.close()
     failed, fine = logged(use_case, "shadow")
     assert failed["prediction"] is None and said in failed["error"]
@@ -147,14 +150,14 @@ def test_a_failure_is_logged_with_its_cause(
 def test_what_cannot_be_logged_is_counted_and_the_next_goes_on(challenger: Deployment) -> None:
     kept: list[str] = []
 
-    def append(use_case: str, time: datetime, lines: Sequence[Mapping[str, Any]]) -> None:
-        if lines[0]["request_id"] == "0":
+    def append(use_case: str, time: datetime, line: Mapping[str, Any]) -> None:
+        if line["request_id"] == "0":
             raise OSError("disk full")
-        kept.append(lines[0]["request_id"])
+        kept.append(line["request_id"])
 
     queue = ShadowQueue(append)
     for number in range(3):
-        queue.submit(challenger, [line(str(number))], [ROW])
+        queue.submit(challenger, line(str(number)), [ROW])
     queue.close()
     assert (kept, queue.dropped) == (["1", "2"], 1)
 
@@ -162,7 +165,7 @@ def test_what_cannot_be_logged_is_counted_and_the_next_goes_on(challenger: Deplo
 def test_a_closed_queue_takes_nothing(challenger: Deployment, append: Any) -> None:
     queue = ShadowQueue(append)
     queue.close()
-    assert not queue.submit(challenger, [line("a")], [ROW])
+    assert not queue.submit(challenger, line("a"), [ROW])
     assert queue.dropped == 1
 
 
@@ -170,11 +173,11 @@ def test_closing_does_not_wait_for_a_model_that_hangs(challenger: Deployment, ap
     slow = Gate(challenger.served)
     queue = ShadowQueue(append, size=1)
     behind = replace(challenger, served=slow)  # type: ignore[arg-type]
-    queue.submit(behind, [line("a")], [ROW])
+    queue.submit(behind, line("a"), [ROW])
     assert slow.entered.wait(30)
-    queue.submit(behind, [line("b")], [ROW])
+    queue.submit(behind, line("b"), [ROW])
     started = time.monotonic()
     queue.close(timeout=0.1)
     assert time.monotonic() - started < 10
-    assert not queue.submit(behind, [line("c")], [ROW])
+    assert not queue.submit(behind, line("c"), [ROW])
     slow.open.set()
