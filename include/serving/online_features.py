@@ -7,57 +7,25 @@ values at many times the cost. On-demand features are computed by Feast's own tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-
-import msgspec
-from msgspec import Struct
-from msgspec.structs import astuple
 
 from include.contract.use_case import UseCase
 from include.features.moments import EPOCH, MICROSECOND
-from include.features.online.rows import Row, key_of
+from include.features.online.rows import key_of
+from include.serving import stored_views
 from include.serving.lookup import EntitiesNotFound, FeatureRow, Key, Known, Lookup, LookupFactory
-from include.serving.remembered import Moment, Remembered, Span
+from include.serving.remembered import Memory, Moment, Remembered, Span
+from include.serving.stored_views import Stored, StoredRows, View
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView, ValueType
 
     from include.features.on_demand import OnDemand
 
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """A view whose rows are read. ``keys`` are columns of the entity's own row, ``ttl`` is in microseconds."""
-
-    name: str
-    stored: str
-    keys: tuple[str, ...]
-    ttl: int | None
-    features: tuple[str, ...]
-
-    @cached_property
-    def _decode(self) -> Callable[[bytes], Struct]:
-        # Feature names may be no Python names: the fields are numbered, and named where they are read.
-        names = {f"f{number}": name for number, name in enumerate(self.features)}
-        stored = msgspec.defstruct("Stored", [(field, Any, None) for field in names], rename=names)
-        return msgspec.msgpack.Decoder(stored).decode
-
-    @cached_property
-    def _nothing(self) -> tuple[tuple[str, None], ...]:
-        return tuple((name, None) for name in self.features)
-
-    def values(self, row: Row | None) -> Iterable[tuple[str, Any]]:
-        """The view's features; None for one that the row has not, and of no row."""
-        return self._nothing if row is None else zip(self.features, astuple(self._decode(row.values)), strict=True)
-
-    def key(self, known: Key) -> bytes | None:
-        """The key of the view's row, None where the entity has none."""
-        values = [*map(known.get, self.keys)]
-        return None if None in values else key_of(values)
+FEW = 100  # entities of a request that are remembered: more are read by threads, whose memories would be many
 
 
 class OnlineFeatures:
@@ -120,32 +88,53 @@ class OnlineFeatures:
 
     def rows(self, entities: Sequence[Key], as_of: datetime | None = None) -> list[FeatureRow]:
         moment = Moment.of(as_of)
-        if len(entities) != 1 or len(entities[0]) > len(self._key_types):  # many, or with values of the request
-            return self._composed(entities, moment, [Span() for _ in entities])
-        version, key, span = self._rows.version(), self._own.key(entities[0]), Span()
-        if version is None or key is None:
-            return self._composed(entities, moment, [span])
-        row = self._remembered.find(version, key, moment.as_of)
-        if row is None:
-            [row] = self._composed(entities, moment, [span])
-            self._remembered.keep(version, key, row, span)
-        return [row]
+        version = self._rows.version() if len(entities) <= FEW else None
+        if version is None:
+            return self._composed(entities, moment, [Span() for _ in entities], {})
+        memory, length = self._remembered.at(version), len(self._key_types)
+        # Who brings values of his own is not remembered.
+        keys = [self._own.key(entity) if len(entity) == length else None for entity in entities]
+        rows = [None if key is None else memory.find(key, moment.as_of) for key in keys]
+        if None in rows:
+            self._fill(rows, keys, entities, moment, memory)
+        return [row for row in rows if row is not None]
 
-    def _composed(self, entities: Sequence[Key], moment: Moment, spans: Sequence[Span]) -> list[FeatureRow]:
-        """The rows of entities as the store has them; the spans are narrowed to the moments at which they are these."""
-        found = self._read((self._own, *self._direct), entities, moment, spans)
+    def _fill(
+        self, rows: list[FeatureRow | None], keys: Sequence[bytes | None], entities: Sequence[Key], moment: Moment,
+        memory: Memory,
+    ) -> None:  # fmt: skip
+        """Put the rows that are missing in their places, and remember them."""
+        missing = [at for at, row in enumerate(rows) if row is None]
+        spans = [Span() for _ in missing]
+        try:
+            found = self._composed([entities[at] for at in missing], moment, spans, memory.shared)
+        except EntitiesNotFound as error:
+            raise EntitiesNotFound([missing[position] for position in error.positions]) from None
+        for at, row, span in zip(missing, found, spans, strict=True):
+            rows[at] = row
+            if (key := keys[at]) is not None:
+                memory.entities[key] = row, span
+
+    def _composed(
+        self, entities: Sequence[Key], moment: Moment, spans: Sequence[Span], shared: StoredRows
+    ) -> list[FeatureRow]:
+        """The rows of entities as the store has them; the spans are narrowed to the moments at which they are these.
+
+        ``shared``: rows that several entities have in common, as far as they are known, and from now on.
+        """
+        found = self._read((self._own, *self._direct), entities, moment, spans, {})
         own = found[self._own.name]
         if None in own:
             raise EntitiesNotFound([position for position, row in enumerate(own) if row is None])
         known = [self._brought.copy() for _ in entities]
         for columns, row, entity in zip(known, own, entities, strict=True):
-            columns.update(self._own.values(row))
+            columns.update(self._own.nothing if row is None else row.values)
             columns.update(entity)
         if self._derived:
-            found |= self._read(self._derived, known, moment, spans)
+            found |= self._read(self._derived, known, moment, spans, shared)
         for view in (*self._direct, *self._derived):
             for columns, row in zip(known, found[view.name], strict=True):
-                columns.update(view.values(row))
+                columns.update(view.nothing if row is None else row.values)
         if self._on_demand.views:
             self._compute(known)
         return [
@@ -172,27 +161,22 @@ class OnlineFeatures:
         return {views[stored]: written.newest for stored, written in self._rows.written(views).items()}
 
     def _read(
-        self, views: Sequence[_View], known: Sequence[Key], moment: Moment, spans: Sequence[Span]
-    ) -> dict[str, list[Row | None]]:
+        self, views: Sequence[View], known: Sequence[Key], moment: Moment, spans: Sequence[Span], kept: StoredRows
+    ) -> dict[str, list[Stored | None]]:
         """By view the rows of entities of which this is known, as far as they count at the moment."""
-        keys = [[view.key(each) for each in known] for view in views]
-        answers = self._rows.read(
-            {view.stored: [key for key in each if key is not None] for view, each in zip(views, keys, strict=True)}
-        )
-        found: dict[str, list[Row | None]] = {}
-        for view, each in zip(views, keys, strict=True):
-            answer = iter(answers[view.stored])
-            rows = [None if key is None else next(answer) for key in each]
-            found[view.name] = [
+        found = stored_views.read(self._rows, views, known, kept)
+        return {
+            view.name: [
                 row if row is not None and span.counts(row.event, view.ttl, moment) else None
-                for row, span in zip(rows, spans, strict=True)
+                for row, span in zip(found[view.name], spans, strict=True)
             ]
-        return found
+            for view in views
+        }
 
-    def _view(self, view: FeatureView) -> _View:
+    def _view(self, view: FeatureView) -> View:
         from include.features.online.store import view_name
 
-        return _View(
+        return View(
             name=view.name,
             stored=view_name(self._store.config, view),
             keys=tuple(self._columns[name] for name in sorted(view.join_keys)),
@@ -206,7 +190,7 @@ class OnlineFeatures:
         for position, columns in enumerate(known):
             columns.update({name: values[position] for name, values in computed.items()})
 
-    def _row(self, columns: Mapping[str, Any], rows: Mapping[str, Row | None]) -> FeatureRow:
+    def _row(self, columns: Mapping[str, Any], rows: Mapping[str, Stored | None]) -> FeatureRow:
         stamps = {name: None if (row := rows[name]) is None else _time(row.event) for name in self._stamped}
         return FeatureRow(
             dict(zip(self._view_of, map(columns.__getitem__, self._view_of), strict=True)),

@@ -1,8 +1,8 @@
-"""The rows of the entities that were asked for lately, for as long as nobody writes to the store.
+"""What was read of the online store lately, for as long as nobody writes to it.
 
-To find out that nobody did costs a fraction of reading and composing a row, and no row is staler for it. A row is right
-only at the moments at which the same stored values count: that is its span. On-demand features are part of it, since
-they are functions of what they are given; who brings values of his own is not remembered.
+To find out that nobody did costs a fraction of reading and composing a row, and no row is staler for it. An entity's
+row is right only at the moments at which the same stored values count: that is its span. On-demand features are part of
+it, since they are functions of what they are given. A view's row is as it is stored: whether it counts is seen anew.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from msgspec import Struct
 
 from include.features.moments import microseconds
 from include.serving.lookup import FeatureRow
+from include.serving.stored_views import Stored
 
-MOST = 2000  # rows, of some kilobytes each; then it begins anew
+MOST = 2000  # entities, of some kilobytes each; then they are begun anew
+MOST_SHARED = 10_000  # rows of views, likewise
 BEGINNING, FOREVER = -(2**63), 2**63  # microseconds since the epoch, beyond every moment
 
 
@@ -56,24 +58,36 @@ class Span(Struct, gc=False):
         return True
 
 
-class Remembered:
-    """Rows by the stored form of the entity's key. Threads may share it, but it serves one best."""
+class Memory(Struct):
+    """What is known of the store as long as it is of one version; it is used by one thread.
 
-    def __init__(self) -> None:
-        self._kept: tuple[Hashable, dict[bytes, tuple[FeatureRow, Span]]] = (None, {})
+    ``entities`` are rows by the stored form of the entity's key, ``shared`` the rows of views that several of them have
+    in common, as the history of a carrier.
+    """
 
-    def find(self, version: Hashable, key: bytes, as_of: int) -> FeatureRow | None:
-        """The row as the store of this version has it at a moment; None where it must be read."""
-        of, rows = self._kept
-        if of != version:
-            return None
-        found = rows.get(key)
+    version: Hashable
+    entities: dict[bytes, tuple[FeatureRow, Span]] = {}
+    shared: dict[tuple[str, bytes], Stored | None] = {}
+
+    def find(self, key: bytes, as_of: int) -> FeatureRow | None:
+        """The entity's row at a moment; None where it must be read."""
+        found = self.entities.get(key)
         return found[0] if found is not None and found[1].first <= as_of <= found[1].last else None
 
-    def keep(self, version: Hashable, key: bytes, row: FeatureRow, span: Span) -> None:
-        """``version``: what the store told before the row was read."""
-        of, rows = self._kept
-        if of != version or len(rows) >= MOST:
-            self._kept = (version, {key: (row, span)})
-        else:
-            rows[key] = (row, span)
+
+class Remembered:
+    """The memory of the newest version of the store. Threads may share it, but it serves one best."""
+
+    def __init__(self) -> None:
+        self._memory = Memory(None)
+
+    def at(self, version: Hashable) -> Memory:
+        """What is remembered; ``version``: what the store has told just now, before anything is read."""
+        memory = self._memory
+        if memory.version != version:
+            memory = self._memory = Memory(version)
+        if len(memory.entities) >= MOST:
+            memory.entities = {}
+        if len(memory.shared) >= MOST_SHARED:
+            memory.shared = {}
+        return memory

@@ -173,15 +173,16 @@ def test_a_row_that_is_asked_for_again_is_what_would_be_read(tmp_path: Path, mon
         lookup, day = OnlineFeatures(USE_CASE, store), 24 * HOUR
         moments = [NOON, LATER, NOON + day - HOUR, NOON + day, NOON + 2 * day, NOON - HOUR, None]
 
-        def answer(one: OnlineFeatures, number: int, moment: datetime | None) -> Any:
+        def answer(one: OnlineFeatures, numbers: tuple[int, ...], moment: datetime | None) -> Any:
             try:
-                [row] = one.rows(keys(number), moment)
+                rows = one.rows(keys(*numbers), moment)
             except EntitiesNotFound as error:
                 return error.positions
-            return row.values, row.event_timestamp, row.view_timestamps
+            return [(row.values, row.event_timestamp, row.view_timestamps) for row in rows]
 
         def compare() -> list[Any]:
-            asked = [(number, moment) for number in (1, 2, 3) for moment in [*moments, *reversed(moments)]]
+            together = [(1,), (2,), (3,), (1, 2), (4, 1, 4, 9), (2, 3, 4, 1, 2)]
+            asked = [(numbers, moment) for numbers in together for moment in [*moments, *reversed(moments)]]
             found = [answer(lookup, *each) for each in asked]
             assert found == [answer(OnlineFeatures(USE_CASE, store), *each) for each in asked]
             return found
@@ -193,7 +194,7 @@ def test_a_row_that_is_asked_for_again_is_what_would_be_read(tmp_path: Path, mon
         store.write_to_online_store("trips", trips(now - HOUR))
         compare()
         assert lookup.rows(keys(1))[0].event_timestamp == now - HOUR
-        assert lookup.rows(keys(1))[0] is lookup.rows(keys(1))[0]
+        assert lookup.rows(keys(1))[0] is lookup.rows(keys(2, 1))[1]
     finally:
         get_settings.cache_clear()
 
@@ -207,6 +208,8 @@ def test_a_request_brings_values_of_its_own() -> None:
     assert lookup.needed == {"trip_id", "party"}
     rows = lookup.rows([{"trip_id": 1, "party": 3}, {"trip_id": 2, "party": 4, "seats": 8}], LATER)
     assert [row.values["full"] for row in rows] == [0.03, 0.5]
+    rows = lookup.rows([{"trip_id": 2, "party": 4}, {"trip_id": 1, "party": 1}], LATER)
+    assert [row.values["full"] for row in rows] == [0.02, 0.01]
     rows = lookup.rows([{"trip_id": 1, "party": None}], LATER)
     assert rows[0].values["full"] is None
     assert lookup.features == ("distance", "carrier", "stops", "night", "far", "full")

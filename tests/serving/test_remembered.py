@@ -5,9 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.serving import remembered
 from include.serving.lookup import FeatureRow
-from include.serving.remembered import BEGINNING, FOREVER, Moment, Remembered, Span
+from include.serving.remembered import BEGINNING, FOREVER, MOST, MOST_SHARED, Moment, Remembered, Span
 
 moments = st.integers(0, 12)
 stored = st.lists(st.tuples(moments, st.one_of(st.none(), st.integers(1, 5))), max_size=4)  # event, time to live
@@ -32,20 +31,29 @@ def test_the_same_values_count_at_every_moment_of_a_span(
         assert counting(rows, later, Span()) == found
 
 
-def test_a_row_is_found_only_within_its_span_and_while_nobody_has_written() -> None:
-    rows, row = Remembered(), FeatureRow({"stops": 1}, None, {})
-    rows.keep("a", b"1", row, Span(5, 7))
-    assert [rows.find("a", b"1", as_of) for as_of in (4, 5, 7, 8)] == [None, row, row, None]
-    assert rows.find("a", b"2", 5) is None
-    assert rows.find("b", b"1", 5) is None
-    rows.keep("b", b"2", row, Span())
-    assert rows.find("b", b"2", BEGINNING) is rows.find("b", b"2", FOREVER) is row
-    assert rows.find("a", b"1", 5) is rows.find("b", b"1", 5) is None
+def test_an_entity_s_row_is_found_only_within_its_span() -> None:
+    memory, row = Remembered().at("a"), FeatureRow({"stops": 1}, None, {})
+    memory.entities = {b"1": (row, Span(5, 7)), b"2": (row, Span())}
+    assert [memory.find(b"1", as_of) for as_of in (4, 5, 7, 8)] == [None, row, row, None]
+    assert memory.find(b"2", BEGINNING) is memory.find(b"2", FOREVER) is row
+    assert memory.find(b"3", 5) is None
 
 
-def test_no_more_are_kept_than_there_is_room_for() -> None:
-    rows, row = Remembered(), FeatureRow({}, None, {})
-    for number in range(remembered.MOST + 1):
-        rows.keep("a", b"%d" % number, row, Span())
-    assert rows.find("a", b"%d" % remembered.MOST, 0) is row
-    assert rows.find("a", b"0", 0) is None
+def test_nothing_is_remembered_of_another_version() -> None:
+    remembered, row = Remembered(), FeatureRow({"stops": 1}, None, {})
+    before = remembered.at("a")
+    before.entities[b"1"], before.shared["weather", b"1"] = (row, Span()), None
+    assert remembered.at("a") is before
+    assert (remembered.at("b").entities, remembered.at("b").shared) == ({}, {})
+    before.entities[b"2"] = (row, Span())  # by a thread that read before somebody wrote
+    assert remembered.at("b").entities == {}
+
+
+def test_no_more_is_kept_than_there_is_room_for() -> None:
+    remembered, row = Remembered(), FeatureRow({}, None, {})
+    remembered.at("a").entities = {b"%d" % number: (row, Span()) for number in range(MOST - 1)}
+    remembered.at("a").shared = {("weather", b"%d" % number): None for number in range(MOST_SHARED)}
+    assert (len(remembered.at("a").entities), remembered.at("a").shared) == (MOST - 1, {})
+    remembered.at("a").entities[b"one more"] = row, Span()
+    remembered.at("a").shared["weather", b"1"] = None
+    assert (remembered.at("a").entities, len(remembered.at("a").shared)) == ({}, 1)
