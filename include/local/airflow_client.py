@@ -93,8 +93,8 @@ class AirflowClient:
     ) -> Run:
         """Starts a run by hand, ``conf`` being the values of its parameters.
 
-        Airflow on SQLite may be still for a minute when a request meets the start of a task, and forget that request:
-        a run that nobody has confirmed is looked for by its id, and asked for again where it is not there.
+        A server that is very busy, or ends, may make a run and not confirm it, or forget the request: such a run is
+        looked for by its id, and asked for again where it is not there.
         """
         wanted = run_id or f"manual__{datetime.now(UTC).isoformat()}_{uuid.uuid4().hex[:8]}"
         body = {"dag_run_id": wanted, "logical_date": None, "conf": dict(conf or {}), "partition_key": partition_key}

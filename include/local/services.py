@@ -16,6 +16,7 @@ from include.local.preparation import mlflow_database
 from include.settings import Settings
 
 READY_WITHIN = 180.0  # seconds; a busy laptop imports slowly
+API_SERVER = (sys.executable, "-m", "include.local.api_server")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
         Service(
             "api-server",
             "Airflow",
-            _airflow("api-server", "--host", settings.host, "--port", str(settings.airflow_port)),
+            (*API_SERVER, "--host", settings.host, "--port", str(settings.airflow_port)),
             lambda _: _airflow_part(settings, "metadatabase", None),
             Port(settings.airflow_port, "Airflow", "EVERGREEN_AIRFLOW_PORT"),
             settings.airflow_url,
