@@ -12,19 +12,22 @@ DOC = """Tries a version beside the champion and verifies that every serving rep
 
 By hand. A canary answers a share of the requests; a shadow predicts each of them and answers none. It lasts until it
 is ended here, or until a version is promoted or rolled back to. Once more with the same version changes the share.
+Where the use case names steps of a rollout, a promotion of the version can be begun here, which walks them: each is
+judged, one that fails ends it, and after the last the version is champion.
 """
-END = "end"
-WEIGHT = 0.1  # where the use case has no step with a share
 
 
 def params(use_case: Folder) -> dict[str, Param]:
     from include.deployment import ledger
     from include.deployment.eligible import judged
+    from include.deployment.modes import modes, weight
     from include.history import log as history
 
     name = use_case.config.name
     head = ledger.head(name)
     known = judged(history.read(name), head.champion if head else None)
+    promotion = use_case.config.promotion
+    ways = modes(promotion)
     return {
         "version": Param(
             None,
@@ -35,15 +38,15 @@ def params(use_case: Folder) -> dict[str, Param]:
             description="A version that the gate has judged. To end a rollout it is not needed.",
         ),
         "mode": Param(
-            "shadow",
+            next(iter(ways)),
             type="string",
-            enum=["shadow", "canary", END],
-            values_display={"shadow": "shadow: predict unseen", "canary": "canary: answer a share", END: "end it"},
+            enum=[*ways],
+            values_display=ways,
             title="Mode",
             description="How the version is tried, or that the rollout is to end.",
         ),
         "weight": Param(
-            next((step for step in use_case.config.promotion.steps if step != "shadow"), WEIGHT),
+            weight(promotion),
             type="number",
             exclusiveMinimum=0,
             exclusiveMaximum=1,
@@ -60,12 +63,15 @@ def build(use_case: Folder) -> None:
         @task(pool=REGISTRY_POOL)
         def change(params: dict[str, Any], run_id: str) -> dict[str, Any]:
             from include.deployment import rollout
+            from include.deployment.modes import END, STEPS
 
             mode, reason, actor = params["mode"], params["reason"], run.actor()
             if mode == END:
                 return rollout.stop(use_case, origin=run_id, actor=actor, reasons=(reason,)).to_dict()
             if params["version"] is None:
                 raise ValueError(f"version: give the one to be tried as {mode}")
+            if mode == STEPS:
+                run.trigger(f"{use_case.config.name}.promote", f"rollout__{run_id}", {"version": params["version"]})
             weight = params["weight"] if mode == "canary" else 0.0
             done = rollout.start(use_case, params["version"], mode, weight, origin=run_id, actor=actor, reason=reason)
             return done.to_dict()

@@ -16,11 +16,10 @@ import msgspec
 from include.contract.loading import Folder
 from include.deployment import ledger
 from include.deployment.eligible import eligible, judged
+from include.deployment.modes import END, modes, weight
 from include.pages import decided
 
 WINDOW = re.compile(r"[0-9]+[hdw]")
-END = "end"
-WEIGHT = 0.1  # of a canary, where the use case has no step with a share
 TRUE = "yes"
 
 Form = Mapping[str, str]
@@ -78,29 +77,30 @@ def rollout_fields(use_case: Folder) -> tuple[Field, ...]:
     name = use_case.config.name
     head = ledger.head(name)
     known = judged([*decided.newest_first(name)][::-1], head.champion if head else None)
-    modes = (("shadow", "shadow: predict unseen"), ("canary", "canary: answer a share"), (END, "end the rollout"))
+    promotion = use_case.config.promotion
+    ways = (*modes(promotion).items(),)
     return (
-        Field("mode", "Mode", "How the version is tried, or that the rollout is to end.", "choice", "shadow", modes),
+        Field("mode", "Mode", "How the version is tried, or that the rollout is to end.", "choice", ways[0][0], ways),
         _choice("version", "Model version", "A version that the gate has judged.", known, "none, to end a rollout"),
         Field(
             "weight",
             "Weight",
             "The share of requests that a canary answers, above 0 and below 1.",
-            default=f"{next((step for step in use_case.config.promotion.steps if step != 'shadow'), WEIGHT)}",
+            default=f"{weight(promotion)}",
         ),
         REASON,
     )
 
 
-def rollout(_: Folder, form: Form) -> dict[str, Any]:
-    mode = form.get("mode", "")
-    if mode not in ("shadow", "canary", END):
-        raise ValueError(f"Mode: {mode!r} is none; expected shadow, canary or {END}")
+def rollout(use_case: Folder, form: Form) -> dict[str, Any]:
+    mode, known = form.get("mode", ""), modes(use_case.config.promotion)
+    if mode not in known:
+        raise ValueError(f"Mode: {mode!r} is none; expected one of {', '.join(known)}")
     version = None if mode == END else _version(form)
-    weight = _number(form.get("weight", ""), "Weight")
-    if not 0 < weight < 1:
-        raise ValueError(f"Weight: {weight:g} is no share; expected a number above 0 and below 1")
-    return {"version": version, "mode": mode, "weight": weight, "reason": _reason(form)}
+    share = _number(form.get("weight", ""), "Weight")
+    if not 0 < share < 1:
+        raise ValueError(f"Weight: {share:g} is no share; expected a number above 0 and below 1")
+    return {"version": version, "mode": mode, "weight": share, "reason": _reason(form)}
 
 
 def rollback_fields(use_case: Folder) -> tuple[Field, ...]:

@@ -158,6 +158,9 @@ def test_a_use_case_that_wants_a_rollout_tries_the_candidate_before_it_switches(
         "switch",
     }  # fmt: skip
     assert {tasks[name][2] for name in ("begin_rollout", "walk_rollout", "judge_rollout")} == {"registry"}
+    mode = found["dags"]["station_temperature.rollout"]["params"]["mode"]
+    assert mode["enum"] == ["steps", "shadow", "canary", "end"]
+    assert mode["values_display"]["steps"] == "steps: shadow → 5 % → 25 % → 100 %, each judged"
     edges = describe_edges(tmp_path, folder.parent, "station_temperature.promote")
     assert edges["answered"] == ["begin_rollout", "switch"]
     assert edges["begin_rollout"] == ["judge_rollout", "walk_rollout"]

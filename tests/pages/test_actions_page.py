@@ -114,6 +114,7 @@ def test_each_action_triggers_its_dag(
         ("rollout", {"mode": "canary", "version": "2", "weight": "2"}, "Weight: 2 is no share"),
         ("rollout", {"mode": "canary", "version": "2", "weight": "nan"}, "Weight: nan is no share"),
         ("rollout", {"mode": "leap", "version": "2", "weight": "0.1"}, "Mode: &#39;leap&#39; is none"),
+        ("rollout", {"mode": "steps", "version": "2", "weight": "0.1"}, "expected one of shadow, canary, end"),
         ("replay", {"start": "", "reason": ""}, "First partition: give a partition"),
         ("reproduce", {"version": "1", "tolerance": "-1"}, "Tolerance: -1 is below 0"),
         ("train", {**TRAIN, "confirmed": "yes", "attempt": "../x"}, "attempt: is none of a form"),
