@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +14,9 @@ import polars as pl
 from include.contract.use_case import UseCase
 from include.records import Record
 from include.registry import models
-from include.serving import batch_log, compaction, segments
+from include.serving import batch_log, compaction, log_lines, segments
 from include.serving.batch_log import INSTANT, REQUIRED
+from include.serving.log_lines import DEFINES, Line
 
 SPAN = timedelta(days=30)  # searched where no days are given
 LIMIT = 100
@@ -100,7 +100,7 @@ def _online(use_case: UseCase, request_id: str | None, entity: Key | None, first
                 yield _answer(line)
 
 
-def _lines(path: Path, parts: list[str], column: str) -> Iterator[segments.Line]:
+def _lines(path: Path, parts: list[str], column: str) -> Iterator[Line]:
     """The lines of a file that have these texts, and perhaps a few more; only they are decoded."""
     if path.suffix == segments.OPEN:
         try:
@@ -110,22 +110,22 @@ def _lines(path: Path, parts: list[str], column: str) -> Iterator[segments.Line]
         else:
             with stream:
                 sought = [part.encode() for part in parts]
-                near = (text for text in stream if all(part in text for part in sought))
-                yield from chain.from_iterable(map(segments.parse, near))
+                near = (text for text in stream if text.startswith(DEFINES) or all(part in text for part in sought))
+                yield from (line for line in log_lines.lines(near) if line is not None)
             return
     if path.is_file():
         has = pl.all_horizontal(pl.col(column).str.contains(part, literal=True) for part in parts)
         yield from map(compaction.line, pl.scan_parquet(path).filter(has).collect().to_dicts())
 
 
-def _is(line: segments.Line, request_id: str | None, entity: Key | None) -> bool:
+def _is(line: Line, request_id: str | None, entity: Key | None) -> bool:
     if request_id is not None:
         return bool(line["request_id"] == request_id)
     of = line["entity"] or {}
     return all(name in of and str(of[name]) == str(value) for name, value in (entity or {}).items())
 
 
-def _answer(line: segments.Line) -> Answer:
+def _answer(line: Line) -> Answer:
     stamp = line.get("event_timestamp")
     return Answer(
         source=line["source"],

@@ -62,7 +62,7 @@ def create_app(
     )
     logs = {name: PredictionLog.of(folder.config, settings) for name, folder in use_cases.items()}
     explanations, admission = Explanations(), Admission(settings.requests_in_progress, settings.requests_waiting)
-    shadows = ShadowQueue(lambda use_case, time, line: logs[use_case].append(time, line))
+    shadows = ShadowQueue(lambda use_case, time, line, columns: logs[use_case].append(time, line, columns))
     metrics = Metrics(follower, shadows, logs)
     # What was loaded stays for long: no collection of garbage during a request has to look through it.
     services = {

@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 from include.contract.use_case import UseCase
 from include.files import locked, replacing
 from include.records import Record
-from include.serving import segments
+from include.serving import log_lines, segments
+from include.serving.log_lines import Line, Reader
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def compact(use_case: UseCase, today: date | None = None) -> Compaction:
     return done
 
 
-def read(path: Path) -> Iterator[segments.Line | None]:
+def read(path: Path) -> Iterator[Line | None]:
     """The lines of a file of the log, whether it is compacted, or is while it is asked for; None for a torn one."""
     if path.suffix == segments.OPEN:
         try:
@@ -91,7 +92,7 @@ def read(path: Path) -> Iterator[segments.Line | None]:
             path = path.with_suffix(segments.COMPACTED)
         else:
             with stream:
-                yield from segments.lines(stream)
+                yield from log_lines.lines(stream)
             return
     try:
         yield from lines(path)
@@ -99,7 +100,7 @@ def read(path: Path) -> Iterator[segments.Line | None]:
         log.info("%s is gone: it was empty, or kept for as long as it should be", path)
 
 
-def lines(path: Path) -> Iterator[segments.Line | None]:
+def lines(path: Path) -> Iterator[Line | None]:
     """The lines of a compacted segment as they were written, and None for each that was torn."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH, columns=READ):
@@ -107,13 +108,13 @@ def lines(path: Path) -> Iterator[segments.Line | None]:
         yield from repeat(None, int(file.metadata.metadata[TORN]))
 
 
-def line(row: Mapping[str, Any]) -> segments.Line:
+def line(row: Mapping[str, Any]) -> Line:
     """A line of the log from its row in Parquet."""
     typed = {name: row[name] for name in TYPED}
     return {**orjson.loads(row[MORE]), **typed, **{name: orjson.loads(row[name]) for name in JSON}}
 
 
-def _table(lines: Sequence[segments.Line]) -> pa.Table:
+def _table(lines: Sequence[Line]) -> pa.Table:
     columns: dict[str, list[Any]] = {name: [line[name] for line in lines] for name in TYPED}
     columns["time"] = [datetime.fromisoformat(line["time"]) for line in lines]
     columns |= {name: [orjson.dumps(line[name]).decode() for line in lines] for name in JSON}
@@ -151,13 +152,14 @@ def _write(target: Path, stream: BinaryIO) -> None:
                 _sync(beside)
 
 
-def _whole(stream: Iterable[bytes], torn: list[bytes]) -> Iterator[segments.Line]:
+def _whole(stream: Iterable[bytes], torn: list[bytes]) -> Iterator[Line]:
     """The lines of a segment; what is none is put into ``torn``."""
+    reader = Reader()
     for text in stream:
-        rows = segments.parse(text)
-        if not rows:
+        rows = reader.rows(text)
+        if rows is None:
             torn.append(text)
-        yield from rows
+        yield from rows or ()
 
 
 def _sync(path: Path) -> None:

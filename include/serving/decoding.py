@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import astuple
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
@@ -27,7 +27,6 @@ from include.serving.validation import check_entities, check_rows, is_whole
 
 KINDS: dict[Kind, Any] = {"numeric": float | None, "boolean": bool | None, "categorical": str | None}
 JSON_TYPES: dict[type, Any] = {int: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)], object: str | int | float}
-LINE_BREAK, BACKSLASH = b"\n\\"
 COLON = ord(":")
 LARGE = 2**13  # bytes, from which on numpy counts faster
 NESTED = "it is nested too deeply"
@@ -69,7 +68,6 @@ class Request(Struct, frozen=True, gc=False):
     entities: Sequence[dict[str, Any]] | None
     as_of: datetime | None
     explain: bool
-    sent: Raw | None = None  # the only row as it stands in the body, on one line
 
     def __len__(self) -> int:
         return len(self.rows or self.entities or ())
@@ -118,7 +116,7 @@ class Decoder:
             _parse(body)
         if not rows:
             return Request(None, entities, as_of, explain is True)
-        return Request(rows, None, None, explain is True, _only_row(body) if len(rows) == 1 else None)
+        return Request(rows, None, None, explain is True)
 
     def _entities(self, given: Sequence[Struct]) -> list[dict[str, Any]]:
         names = self._entity_names
@@ -186,13 +184,6 @@ def _colons(body: bytes) -> int:
     if len(body) < LARGE:
         return body.count(b":")
     return int(np.count_nonzero(np.frombuffer(body, np.uint8) == COLON))
-
-
-def _only_row(body: bytes) -> Raw | None:
-    """The JSON of the row of a body that has one row, None where it has line breaks or escapes."""
-    if LINE_BREAK in body or BACKSLASH in body:
-        return None
-    return Raw(body[body.find(b"[") + 1 : body.rfind(b"]")])
 
 
 def _struct(name: str, kinds: Mapping[str, Any]) -> type[Struct]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from include.contract.use_case import UseCase
 from include.deployment.generation import Mode
 from include.registry.models import ModelVersion, Predictor
 from include.serving.compiled.served import Served
+from include.serving.log_lines import Columns
 from include.serving.lookup import Lookup
 
 
@@ -51,9 +51,9 @@ class Deployment:
         return tuple(feature.name for feature in self.predictor.features)
 
     @cached_property
-    def columns(self) -> Raw:
-        """``names`` in JSON."""
-        return Raw(msgspec.json.encode(self.names))
+    def columns(self) -> Columns:
+        """``names`` as the log gives them."""
+        return Columns.of(self.names)
 
 
 @dataclass(frozen=True)

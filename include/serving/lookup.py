@@ -30,7 +30,7 @@ class Seen(Struct, frozen=True, gc=False):
 
     names: tuple[str, ...]
     values: list[Any]
-    features: Raw
+    logged: Raw
     view_timestamps: Mapping[str, datetime | None] | Raw  # nothing in it where the row has none
 
 
@@ -50,8 +50,8 @@ class FeatureRow(Struct, eq=False):
         seen = self._last
         if seen is None or seen.names is not names:
             values = [*map(self.values.get, names)]
-            features, stamps = Raw(_encode(dict(zip(names, values, strict=True)))), self.view_timestamps
-            seen = self._last = Seen(names, values, features, stamps and Raw(_encode(stamps)))
+            stamps = self.view_timestamps
+            seen = self._last = Seen(names, values, Raw(_encode(values)), stamps and Raw(_encode(stamps)))
         return seen
 
 

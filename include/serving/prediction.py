@@ -14,6 +14,7 @@ import orjson
 from msgspec import Raw, Struct, structs
 
 from include.serving.followed import Deployment, Model
+from include.serving.log_lines import Columns
 from include.serving.lookup import FeatureRow
 from include.serving.prediction_log import ONLINE, PredictionLog, Source
 from include.serving.problems import Problem
@@ -31,13 +32,13 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 class Row(Struct, frozen=True, gc=False):
     """What a row is predicted from.
 
-    ``values`` are in the order of the model's features, ``features`` the same by name, or in JSON; ``known`` may hold
-    more. ``view_stamps`` is empty where no features come from views.
+    ``values`` are in the order of the model's features, ``known`` are values by name and may be more. ``logged``: the
+    values in JSON, where that is known. ``view_stamps`` is empty where no features come from views.
     """
 
     values: Sequence[Any]
-    features: Struct | Mapping[str, Any] | Raw
     known: Struct | Mapping[str, Any]
+    logged: Raw | None = None
     entity: Mapping[str, Any] | None = None
     stamp: datetime | None = None
     view_stamps: Mapping[str, datetime | None] | Raw = {}
@@ -55,16 +56,13 @@ class Rows(Struct, frozen=True, gc=False):
         found = []
         for row in self.each:
             known = row.known if isinstance(row.known, Mapping) else msgspec.to_builtins(row.known)
-            features = {name: known.get(name) for name in names}
-            found.append(structs.replace(row, values=[*features.values()], features=features))
+            found.append(structs.replace(row, values=[*map(known.get, names)], logged=None))
         return structs.replace(self, each=found)
 
     @classmethod
-    def given(cls, rows: Sequence[Struct], as_of: datetime, sent: Raw | None = None) -> Rows:
-        """Complete rows of the request; ``sent``: the JSON of the only one."""
-        if sent is not None:
-            return cls([Row(structs.astuple(rows[0]), sent, rows[0])], "request", as_of)
-        return cls([Row(structs.astuple(row), row, row) for row in rows], "request", as_of)
+    def given(cls, rows: Sequence[Struct], as_of: datetime) -> Rows:
+        """Complete rows of the request."""
+        return cls([Row(structs.astuple(row), row) for row in rows], "request", as_of)
 
     @classmethod
     def looked_up(
@@ -74,17 +72,17 @@ class Rows(Struct, frozen=True, gc=False):
         rows = []
         for entity, row in zip(entities, found, strict=True):
             seen = row.seen(names)
-            rows.append(Row(seen.values, seen.features, row.values, entity, row.event_timestamp, seen.view_timestamps))
+            rows.append(Row(seen.values, row.values, seen.logged, entity, row.event_timestamp, seen.view_timestamps))
         return cls(rows, "store", as_of)
 
     @classmethod
     def defaults(cls, row: Mapping[str, Any], entities: Sequence[Mapping[str, Any]], as_of: datetime) -> Rows:
         """The same row for all entities, whose features cannot be looked up."""
-        return cls([Row([*row.values()], row, row, entity) for entity in entities], "defaults", as_of)
+        return cls([Row([*row.values()], row, None, entity) for entity in entities], "defaults", as_of)
 
 
-class Line(Struct, omit_defaults=True, gc=False):
-    """An answer in the log, without what the log itself adds; that of several rows is as ``segments`` says."""
+class Line(Struct, gc=False):
+    """An answer in the log, as ``log_lines`` says, without what the log itself adds."""
 
     source: Source
     request_id: str
@@ -98,9 +96,9 @@ class Line(Struct, omit_defaults=True, gc=False):
     entity: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None
     event_timestamp: datetime | Sequence[datetime | None] | None
     feature_timestamps: Mapping[str, datetime | None] | Raw | Sequence[Mapping[str, datetime | None] | Raw]
-    features: Any
+    features: Raw | Sequence[Raw]
     prediction: float | Sequence[float]
-    columns: Raw | None = None
+    columns: str
 
 
 class Prediction(Struct, gc=False):
@@ -144,7 +142,7 @@ def line_of(  # noqa: PLR0917
         row, value = each[0], values[0]
         return Line(
             ONLINE, request_id, model.version, model.run_id, engine, client, rows.source, rows.as_of, seconds,
-            row.entity, row.stamp, row.view_stamps, row.features, value,
+            row.entity, row.stamp, row.view_stamps, row.logged or _values(row.values), value, deployment.columns.name,
         )  # fmt: skip
     complete = rows.source == "request"  # then there is nothing else to tell of them
     return Line(
@@ -152,16 +150,20 @@ def line_of(  # noqa: PLR0917
         None if complete else [row.entity for row in each],
         None if complete else [row.stamp for row in each],
         {} if complete else [row.view_stamps for row in each],
-        Raw(orjson.dumps([row.values for row in each])) if complete else [row.values for row in each],
+        _values([row.values for row in each]) if complete else [row.logged or _values(row.values) for row in each],
         values,
-        deployment.columns,
+        deployment.columns.name,
     )  # fmt: skip
 
 
-def keep(line: Line, predictions: PredictionLog) -> None:
+def _values(of: Sequence[Any]) -> Raw:
+    return Raw(orjson.dumps(of))  # in half of the time that msgspec takes for numbers
+
+
+def keep(line: Line, columns: Columns, predictions: PredictionLog) -> None:
     """Write the line to the log. What cannot be kept must not be answered: a ``Problem``."""
     try:
-        predictions.append(datetime.now(UTC), line)
+        predictions.append(datetime.now(UTC), line, columns)
     except OSError as error:
         log.exception("the prediction log cannot be written")
         raise Problem(503, "Not logged", f"the prediction could not be logged and is not answered: {error}") from error
@@ -172,9 +174,9 @@ def answer(
     deployment: Deployment,
     rows: Rows,
     values: Sequence[float],
-    explanations: Sequence[Explanation] | None = None,
+    explained: Sequence[tuple[Mapping[str, Any], Explanation]] | None = None,
 ) -> bytes:
-    """The answer as JSON; with ``explanations``, one a row, it also has what the model saw."""
+    """The answer as JSON; with ``explained`` also what the model saw of each row, and the explanation."""
     threshold = deployment.predictor.threshold
     found = [
         Prediction(
@@ -182,6 +184,6 @@ def answer(
         )
         for row, value in zip(rows.each, values, strict=True)
     ]
-    for each, row, explanation in zip(found, rows.each, explanations or (), strict=False):
-        each.features, each.explanation = row.features, explanation.to_dict()
+    for each, (seen, explanation) in zip(found, explained or (), strict=False):
+        each.features, each.explanation = seen, explanation.to_dict()
     return _encode(Answer(request_id, deployment.model, rows.as_of, rows.source, found))

@@ -18,7 +18,7 @@ import msgspec
 import polars as pl
 
 from include.contract.use_case import UseCase
-from include.serving import compaction, segments
+from include.serving import compaction, log_lines, segments
 from include.serving.batch_log import INSTANT, REQUIRED
 from include.serving.privacy import Privacy
 from include.serving.segments import Segment
@@ -63,6 +63,7 @@ class PredictionLog:
         self._privacy = privacy
         self._lock = threading.Lock()
         self._segment: Segment | None = None
+        self._defined: set[str] = set()  # columns, in this segment
         self._day = date.min
         self._ended: list[Segment] = []
         self._in_doubt = False
@@ -74,24 +75,21 @@ class PredictionLog:
         privacy = Privacy.of(use_case, settings)
         return cls(settings.predictions, use_case.name, sync=settings.prediction_log_sync, privacy=privacy)
 
-    @property
-    def verbatim(self) -> bool:
-        """Whether lines are kept as they are given, with nothing hashed or left out."""
-        return self._privacy is None
-
-    def append(self, time: datetime, line: Mapping[str, Any] | msgspec.Struct) -> None:
-        """Write the line of one answer, unless it is not in the sample.
+    def append(
+        self, time: datetime, line: Mapping[str, Any] | msgspec.Struct, columns: log_lines.Columns | None = None
+    ) -> None:
+        """Write the line of one answer, unless it is not in the sample; ``columns``: those that it names.
 
         ``OSError`` where it is not all written: the answer must not be sent. Nothing of it is in the log then, and the
         next call tries again.
         """
-        lines = [line] if self._privacy is None else self._privacy.apply(line)
+        lines = [line] if self._privacy is None else self._privacy.apply(line, columns)
         if not lines:
             return
         content = self._written(time, lines)
         with self._lock:
             try:
-                self._append(time.astimezone(UTC).date(), content)
+                self._append(time.astimezone(UTC).date(), content, columns)
             except OSError:
                 self.failures += 1
                 raise
@@ -115,11 +113,13 @@ class PredictionLog:
             content += b"\n"
         return content
 
-    def _append(self, day: date, content: bytearray) -> None:
+    def _append(self, day: date, content: bytearray, columns: log_lines.Columns | None) -> None:
         if self._segment is not None and (day != self._day or self._segment.size + len(content) > self._limit):
             self._end()
         if self._segment is None:
-            self._segment, self._day = Segment(self._folder / day.isoformat()), day
+            self._segment, self._day, self._defined = Segment(self._folder / day.isoformat()), day, set()
+        if columns is not None and columns.name not in self._defined:
+            content[:0] = columns.line
         try:
             self._segment.append(content, sync=self._sync == 0 or self._in_doubt)
         except OSError:
@@ -127,6 +127,8 @@ class PredictionLog:
                 self._end()
             raise
         self._in_doubt = False
+        if columns is not None:
+            self._defined.add(columns.name)
         self._timer.due()
 
     def _end(self) -> None:

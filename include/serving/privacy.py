@@ -12,7 +12,7 @@ import msgspec
 from include.contract.loading import UseCaseError
 from include.contract.use_case import UseCase
 from include.features import catalogue
-from include.serving import segments
+from include.serving.log_lines import Columns, Line, by_row
 from include.settings import Settings
 
 KEY = "EVERGREEN_PREDICTION_LOG_KEY"
@@ -57,14 +57,15 @@ class Privacy:
             return None
         return cls(wanted.sample, wanted.hash, wanted.leave_out, settings.prediction_log_key)
 
-    def apply(self, line: Fields) -> Sequence[Fields]:
+    def apply(self, line: Fields, columns: Columns | None = None) -> Sequence[Fields]:
         """The line of an answer, or one for each of its rows, with a hidden column's hash in ``hashed`` or without it;
-        nothing of a request that is not in the sample."""
+        nothing of a request that is not in the sample. ``columns``: those that the line names."""
         if self._sample < 1.0 and not self.sampled(_request(line)):
             return ()
         if not self._hidden:
             return (line,)
-        return [self._veiled(row) for row in segments.by_row(msgspec.json.decode(_encode(line)))]
+        rows = by_row(msgspec.json.decode(_encode(line)), columns.known if columns else {})
+        return [self._veiled(row) for row in rows]
 
     def sampled(self, request_id: str) -> bool:
         """Whether a request is logged: all its rows, and a shadow's for it, or none."""
@@ -77,7 +78,7 @@ class Privacy:
             return None
         return hmac.digest(self._key, name.encode() + b"=" + _encode(value), "sha256").hex()
 
-    def _veiled(self, row: segments.Line) -> segments.Line:
+    def _veiled(self, row: Line) -> Line:
         seen = {**(row["entity"] or {}), **row["features"]}
         hashed = {name: self.digest(name, value) for name, value in seen.items() if name in self._hashed}
         shown = {name: row[name] and self._open(row[name]) for name in ("entity", "features")}

@@ -1,8 +1,5 @@
 """The files of the online prediction log: lines of JSON that one process appends to a file of its own.
 
-A line is one answer. That of several rows has a list in place of each value that differs by row, and its features as
-lists too, in the order of the names in ``columns``: the names are most of what a row would take.
-
 A day has a folder. A segment, ``<start>-<process>-<random>.jsonl``, is locked by its writer as long as it is open; the
 kernel frees the lock with the process, whatever ended it, and then the segment is complete. Compaction puts a Parquet
 file of the same stem in its place.
@@ -17,9 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import orjson
+from typing import BinaryIO
 
 from include.settings import get_settings
 
@@ -27,11 +22,6 @@ log = logging.getLogger(__name__)
 
 OPEN = ".jsonl"
 COMPACTED = ".parquet"
-FIELDS = frozenset(
-    {"time", "source", "request_id", "model_version", "run_id", "prediction", "entity", "features"}
-)  # that every line has
-BY_ROW = ("entity", "event_timestamp", "feature_timestamps", "features", "prediction")
-Line = dict[str, Any]  # of one row
 
 
 def folder(use_case: str) -> Path:
@@ -54,33 +44,6 @@ def paths(use_case: str, first: date, last: date) -> list[Path]:
 
 def _named(day: Path, suffix: str) -> list[Path]:
     return list(day.glob(f"[!.]*{suffix}"))
-
-
-def parse(text: bytes) -> list[Line]:
-    """The rows of a line of a segment, none where it is torn. What no line break ends was not acknowledged."""
-    try:
-        content = orjson.loads(text) if text.endswith(b"\n") else None
-        return by_row(content) if isinstance(content, dict) and content.keys() >= FIELDS else []
-    except (ValueError, TypeError):
-        return []
-
-
-def by_row(answer: Line) -> list[Line]:
-    """The rows of an answer, each as a line; ``ValueError`` or ``TypeError`` where its lists do not fit together."""
-    common = dict(answer)
-    names = common.pop("columns", None)
-    if names is None:
-        return [common]
-    common["features"] = [dict(zip(names, values, strict=True)) for values in answer["features"]]
-    listed = [name for name in BY_ROW if isinstance(common.get(name), list)]
-    rows = zip(*(common[name] for name in listed), strict=True)
-    return [{**common, **dict(zip(listed, row, strict=True))} for row in rows]
-
-
-def lines(stream: BinaryIO) -> Iterator[Line | None]:
-    """The rows of a segment; None for a torn line."""
-    for text in stream:
-        yield from parse(text) or (None,)
 
 
 @contextmanager

@@ -130,7 +130,7 @@ class Service:
         request, prepared = asked.request, asked.prepared
         moment = request.as_of or datetime.now(UTC)
         if request.rows is not None:
-            return Rows.given(request.rows, moment, request.sent if self._log.verbatim else None)
+            return Rows.given(request.rows, moment)
         entities, lookup = request.entities or (), prepared.deployment.lookup
         if lookup is None:
             return self._without_store(asked, "cannot be read")
@@ -168,17 +168,16 @@ class Service:
             log.warning("%s: a canary failed, the champion answers: %s", self.name, problem.detail)
             champion = structs.replace(asked.instead, beside=deployment)  # fails there again, and is counted
             return self.respond(champion, rows.of(champion.prepared.deployment.names), client)
-        explanations = None
+        explained = None
         if asked.request.explain:
             seen = [dict(zip(deployment.names, row.values, strict=True)) for row in rows.each]
-            explanations = self._explanations.explain(deployment.predictor, seen)
-            each = [structs.replace(row, features=known) for row, known in zip(rows.each, seen, strict=True)]
-            rows = structs.replace(rows, each=each)
+            found = self._explanations.explain(deployment.predictor, seen)
+            explained = [*zip(seen, found, strict=True)]
         line = line_of(asked.request_id, deployment, rows, values, client, asked.begun)
-        keep(line, self._log)
+        keep(line, deployment.columns, self._log)
         if self._shadows is not None and asked.beside is not None:
             self._shadows.submit(asked.beside, line, [row.known for row in rows.each])
-        return answer(asked.request_id, deployment, rows, values, explanations)
+        return answer(asked.request_id, deployment, rows, values, explained)
 
     def _prepare(self, deployment: Deployment, use_case: UseCase) -> Prepared:
         known = self._prepared.get(id(deployment))

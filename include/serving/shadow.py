@@ -15,13 +15,14 @@ from typing import Any
 import msgspec
 
 from include.serving.followed import Deployment
+from include.serving.log_lines import Columns
 from include.serving.prediction_log import Source
 
 log = logging.getLogger(__name__)
 
 SHADOW: Source = "shadow"
 Fields = Mapping[str, Any] | msgspec.Struct
-Append = Callable[[str, datetime, Mapping[str, Any]], None]
+Append = Callable[[str, datetime, Mapping[str, Any], Columns], None]
 
 
 class FeaturesMissingError(LookupError):
@@ -39,7 +40,7 @@ class ShadowQueue:
     """A bounded queue with one thread. ``dropped`` counts requests that were not predicted, or not logged."""
 
     def __init__(self, append: Append, size: int = 1000) -> None:
-        """``append(use_case, time, line)`` writes to the prediction log; at most ``size`` requests wait."""
+        """``append(use_case, time, line, columns)`` writes to the prediction log; at most ``size`` requests wait."""
         self._append = append
         self._requests: queue.Queue[_Request | None] = queue.Queue(size)
         self._lock = threading.Lock()
@@ -85,7 +86,8 @@ class ShadowQueue:
         while (request := self._requests.get()) is not None:
             use_case = request.deployment.version.use_case
             try:
-                self._append(use_case, datetime.now(UTC), predicted(request.deployment, request.line, request.rows))
+                line = predicted(request.deployment, request.line, request.rows)
+                self._append(use_case, datetime.now(UTC), line, request.deployment.columns)
             except Exception:
                 log.exception("%s: what a shadow predicted could not be logged", use_case)
                 with self._lock:
@@ -106,18 +108,18 @@ def predicted(deployment: Deployment, line: Fields, rows: Sequence[Fields]) -> d
         values = _predict(deployment, names, seen)
     except Exception as failure:  # noqa: BLE001 - whatever it is, it is what the rollout has to show
         values, error = [None] * len(rows), f"{type(failure).__name__}: {failure}"
-    own: dict[str, Any] = {
+    read = [[row.get(name) for name in names] for row in seen]
+    several = len(rows) != 1
+    own = {
         "source": SHADOW,
         "model_version": deployment.version.version,
         "run_id": deployment.version.run_id,
         "seconds": time.perf_counter() - started,
         "error": error,
+        "columns": deployment.columns.name,
+        "features": read if several else read[0],
+        "prediction": values if several else values[0],
     }
-    read = [[row.get(name) for name in names] for row in seen]
-    if len(rows) == 1:
-        own |= {"features": dict(zip(names, read[0], strict=True)), "prediction": values[0]}
-    else:
-        own |= {"columns": names, "features": read, "prediction": values}
     return {**(line if isinstance(line, Mapping) else msgspec.structs.asdict(line)), **own}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from include.serving import segments as files
+from include.serving.log_lines import Columns
 
 NOON = datetime(2013, 5, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -26,17 +27,19 @@ def line(number: int, **features: Any) -> dict[str, Any]:
     }
 
 
-def answer(request: str, *rows: dict[str, Any]) -> dict[str, Any]:
-    """One line of several rows with the same features, whose own lines are given."""
-    names = list(rows[0]["features"])
-    return {
+def answer(request: str, *rows: dict[str, Any]) -> tuple[dict[str, Any], Columns]:
+    """The line of an answer of rows with the same features, whose lines are given by themselves; and their columns."""
+    names = tuple(rows[0]["features"])
+    columns = Columns.of(names)
+    line = {
         **rows[0],
         "request_id": request,
-        "entity": [row["entity"] for row in rows],
-        "columns": names,
+        "columns": columns.name,
         "features": [[row["features"][name] for name in names] for row in rows],
-        "prediction": [row["prediction"] for row in rows],
     }
+    if len(rows) == 1:
+        return {**line, "features": line["features"][0]}, columns
+    return {**line, **{name: [row[name] for row in rows] for name in ("entity", "prediction")}}, columns
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -52,7 +52,7 @@ def line(request: str, entity: dict[str, Any] | None, **more: Any) -> dict[str, 
 def logged(request: pytest.FixtureRequest, use_case: UseCase) -> UseCase:
     """Two requests online, the first of which a shadow has predicted too, and a week in batch."""
     log = PredictionLog(get_settings().predictions, use_case.name)
-    log.append(NOON, answer("a", line("a", key(use_case, 'Zü"rich')), line("a", key(use_case, 7))))
+    log.append(NOON, *answer("a", line("a", key(use_case, 'Zü"rich')), line("a", key(use_case, 7))))
     log.append(NOON, line("a", key(use_case, 7), source="shadow", model_version=4, prediction=None))
     log.append(NOON + DAY, line("b", key(use_case, 71)))
     log.append(NOON + DAY, line("c", None, hashed={"tail": "ab"}))

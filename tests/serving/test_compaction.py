@@ -123,7 +123,7 @@ def test_every_line_that_can_be_logged_is_kept_as_it_is(
     rows = [line(number, **each) for number, each in enumerate(lines)]
     for row in rows:
         log.append(moment, row)
-    log.append(moment, answer("several", rows[0], rows[0]))
+    log.append(moment, *answer("several", rows[0], rows[0]))
     log.close()
     *before, first, second = read(use_case)
     assert len(before) == len(lines)

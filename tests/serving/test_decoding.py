@@ -44,23 +44,6 @@ def test_a_row_is_its_features_in_their_order() -> None:
     assert (request.entities, request.as_of, request.explain, len(request)) == (None, None, True, 1)
 
 
-@pytest.mark.parametrize(
-    ("body", "sent"),
-    [
-        pytest.param(f'{{"rows": [{{{ROW}}}]}}', f"{{{ROW}}}", id="one"),
-        pytest.param(f'{{"explain":false,"rows":[ {{{ROW}}}\t]}}', f" {{{ROW}}}\t", id="spaces"),
-        pytest.param(f'{{"rows": [{{{ROW.replace("AA", "[]")}}}]}}', f"{{{ROW.replace('AA', '[]')}}}", id="brackets"),
-        pytest.param(f'{{"rows": [{{{ROW}}}\n]}}', None, id="lines"),
-        pytest.param(f'{{"rows": [{{{ROW.replace("AA", chr(92) + "u0041A")}}}]}}', None, id="escapes"),
-        pytest.param(f'{{"rows": [{{{ROW}}}, {{{ROW}}}]}}', None, id="two"),
-        pytest.param('{"entities": [{"trip_id": 1, "origin": "JFK"}]}', None, id="an entity"),
-    ],
-)
-def test_the_only_row_is_kept_as_it_was_sent_where_that_is_one_line(body: str, sent: str | None) -> None:
-    found = DECODER.decode(body.encode()).sent
-    assert (None if found is None else bytes(found).decode()) == sent
-
-
 def test_an_entity_has_its_key_and_what_it_brings() -> None:
     body = b'{"entities": [{"trip_id": 1, "origin": "JFK"}, {"trip_id": 2, "origin": "", "party": null}]}'
     request = DECODER.decode(body)

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
 from include.serving import segments as files
+from include.serving.log_lines import DEFINES
 from include.serving.prediction_log import PredictionLog, online_lines, read_online, scan_online
 from tests.serving.segments import DAY, NOON, answer, is_complete, line, segments, wait_for
 
@@ -41,39 +42,36 @@ def test_what_is_written_is_read(home: Path) -> None:
     assert frame["time"].to_list() == [NOON, NOON, NOON + DAY]
 
 
-def test_rows_of_an_answer_are_one_line_and_are_read_one_by_one(home: Path) -> None:
-    log = PredictionLog(home / "predictions", "trips")
+def test_names_are_given_once_in_a_file(home: Path) -> None:
+    log = PredictionLog(home / "predictions", "trips", segment_bytes=2500)
     rows = [line(1, distance=5, carrier="AA"), line(2, distance=None, carrier="UA")]
-    log.append(NOON, answer("both", *rows))
-    log.append(NOON, {**answer("complete", *rows), "entity": None, "event_timestamp": None})
+    for number in range(20):
+        log.append(NOON, *answer(f"both {number}", *rows))
+        log.append(NOON, *answer(f"one {number}", line(3, wind=number)))
+    log.append(NOON + DAY, *answer("later", rows[1]))
     log.close()
-    [path] = segments(home)
-    assert path.read_text().count("\n") == 2
-    first, second, complete, _ = online_lines("trips", NOON.date(), NOON.date())
-    assert [first["features"], second["features"]] == [row["features"] for row in rows]
-    assert (second["entity"], second["prediction"], second["request_id"]) == ({"trip_id": 2}, 0.2, "both")
-    assert (complete["entity"], complete["event_timestamp"], complete["prediction"]) == (None, None, 0.1)
-    assert "columns" not in first
+    paths = segments(home)
+    assert len(paths) > 3
+    for path in paths:
+        given = [text for text in path.read_bytes().splitlines() if text.startswith(DEFINES)]
+        assert len(set(given)) == len(given) <= 2
+    found = list(online_lines("trips", NOON.date(), (NOON + DAY).date()))
+    assert [each["features"] for each in found[:3]] == [*(row["features"] for row in rows), {"wind": 0}]
+    assert (found[-1]["request_id"], found[-1]["features"]) == ("later", rows[1]["features"])
+    assert len(found) == 61
 
 
-@pytest.mark.parametrize(
-    "torn",
-    [
-        {"prediction": [0.1]},
-        {"features": [[5], [6]]},
-        {"features": [[5, "AA", 1]]},
-        {"features": [5, 6]},
-        {"columns": 5},
-    ],
-)
-def test_rows_that_do_not_fit_together_are_torn(home: Path, torn: dict[str, Any]) -> None:
+def test_names_are_given_again_where_their_line_was_cut_off(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = PredictionLog(home / "predictions", "trips")
-    rows = [line(1, distance=5, carrier="AA"), line(2, distance=None, carrier="UA")]
-    log.append(NOON, {**answer("both", *rows), **torn})
-    log.append(NOON, line(3))
+    written, asked = os.write, answer("first", line(1, distance=5))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, content: written(descriptor, content[:40]))
+        with pytest.raises(OSError, match="only 40 of"):
+            log.append(NOON, *asked)
+    log.append(NOON, *asked)
     log.close()
-    frame, skipped = scan_online("trips", NOON, NOON + DAY)
-    assert (frame["trip_id"].to_list(), skipped) == ([3], 1)
+    frame, torn = scan_online("trips", NOON, NOON + DAY)
+    assert (frame["distance"].to_list(), torn) == ([5], 0)
 
 
 def test_a_time_span_starts_with_its_start_and_ends_before_its_end(home: Path) -> None:

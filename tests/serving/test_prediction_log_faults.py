@@ -91,7 +91,7 @@ def failing(number: int) -> Callable[..., None]:
 def test_torn_lines_are_skipped_and_counted(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = PredictionLog(home / "predictions", "trips")
     log.append(NOON, line(1))
-    log.append(NOON, answer("several", line(2), line(3)))
+    log.append(NOON, *answer("several", line(2), line(3)))
     [path] = segments(home)
     path.write_bytes(path.read_bytes()[:-20])
     frame, torn = scan_online("trips", NOON, NOON + DAY)

@@ -20,6 +20,7 @@ from include.contract.use_case import UseCase
 from include.features import catalogue
 from include.features.as_of import OfflineFeatures
 from include.monitoring.parity import compare
+from include.serving.log_lines import Columns
 from include.serving.prediction_log import PredictionLog, online_lines, read_online
 from include.serving.privacy import Privacy
 from include.serving.shadow import predicted
@@ -69,10 +70,12 @@ def line(request: str = "a", features: Any = None, entity: dict[str, Any] | None
     return Line("online", request, 1, "run", entity, NOW, NOW, {"weather": NOW}, features, 0.5)
 
 
-def logged(use_case: UseCase, lines: list[Any], source: Any = "online") -> list[dict[str, Any]]:
+def logged(
+    use_case: UseCase, lines: list[Any], source: Any = "online", columns: Columns | None = None
+) -> list[dict[str, Any]]:
     log = PredictionLog.of(use_case, get_settings())
     for each in lines:
-        log.append(NOW, each)
+        log.append(NOW, each, columns)
     log.close()
     return list(online_lines(use_case.name, NOW.date(), NOW.date(), source))
 
@@ -104,11 +107,12 @@ def test_a_shadow_s_lines_are_treated_alike(use_case: UseCase) -> None:
     class Failing:
         version = type("Version", (), {"version": 2, "run_id": "other"})
         names = ("name",)
+        columns = Columns.of(names)
 
     answered = line()
     one = predicted(Failing(), answered, [{"name": "Ann"}])  # type: ignore[arg-type]
     two = predicted(Failing(), answered, [{"name": "Ann"}, {"name": "Eve"}])  # type: ignore[arg-type]
-    first, *shadows, last = logged(use_case, [answered, one, two], None)
+    first, *shadows, last = logged(use_case, [answered, one, two], None, Failing.columns)
     for shadow in shadows:
         assert shadow["source"] == "shadow"
         assert (shadow["features"], shadow["hashed"]) == ({}, {"name": first["hashed"]["name"]})

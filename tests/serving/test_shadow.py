@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +16,9 @@ import pytest
 from include.registry import models
 from include.serving.compiled.served import accelerate
 from include.serving.followed import Deployment
+from include.serving.log_lines import Columns
 from include.serving.prediction_log import PredictionLog, online_lines, read_online
-from include.serving.shadow import ShadowQueue, predicted
+from include.serving.shadow import Append, ShadowQueue, predicted
 from tests.model_store import register_constant
 from tests.serving.segments import answer
 
@@ -49,8 +50,8 @@ def log(home: Path, use_case: str) -> PredictionLog:
 
 
 @pytest.fixture
-def append(log: PredictionLog) -> Callable[[str, datetime, Mapping[str, Any]], None]:
-    return lambda use_case, time, line: log.append(time, line)
+def append(log: PredictionLog) -> Append:
+    return lambda use_case, time, line, columns: log.append(time, line, columns)
 
 
 def line(request: str) -> dict[str, Any]:
@@ -76,8 +77,8 @@ def test_it_is_in_the_log_as_a_shadow_and_only_for_who_asks(
     challenger: Deployment, log: PredictionLog, append: Any, use_case: str
 ) -> None:
     queue = ShadowQueue(append)
-    answered = answer("a", line("a"), line("a"))
-    log.append(datetime.now(UTC), answered)
+    answered, columns = answer("a", line("a"), line("a"))
+    log.append(datetime.now(UTC), answered, columns)
     assert queue.submit(challenger, answered, [ROW, ROW])
     assert queue.submit(challenger, line("b"), [ROW])
     queue.close()
@@ -101,7 +102,7 @@ def test_structs_are_read_by_the_names_that_they_have_in_json(challenger: Deploy
     row = msgspec.defstruct("Row", [(name, Any) for name in names], rename=names)(900.0, None, True)
     answered = msgspec.defstruct("Line", [("request_id", str), ("prediction", float)])("a", 1.0)
     found = predicted(challenger, answered, [row])
-    assert (found["request_id"], found["prediction"], found["features"]["carrier"]) == ("a", 2.0, None)
+    assert (found["request_id"], found["prediction"], found["features"]) == ("a", 2.0, [900.0, None, True])
 
 
 def test_a_full_queue_drops_and_counts_without_waiting(challenger: Deployment, append: Any, use_case: str) -> None:
@@ -150,7 +151,7 @@ def test_a_failure_is_logged_with_its_cause(
 def test_what_cannot_be_logged_is_counted_and_the_next_goes_on(challenger: Deployment) -> None:
     kept: list[str] = []
 
-    def append(use_case: str, time: datetime, line: Mapping[str, Any]) -> None:
+    def append(use_case: str, time: datetime, line: Mapping[str, Any], columns: Columns) -> None:
         if line["request_id"] == "0":
             raise OSError("disk full")
         kept.append(line["request_id"])
