@@ -157,7 +157,7 @@ def line_of(  # noqa: PLR0917
 
 
 def _values(of: Sequence[Any]) -> Raw:
-    return Raw(orjson.dumps(of))  # in half of the time that msgspec takes for numbers
+    return Raw(orjson.dumps(of, default=str))  # numbers in two thirds of the time that msgspec takes
 
 
 def keep(line: Line, columns: Columns, predictions: PredictionLog) -> None:

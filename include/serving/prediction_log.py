@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -83,7 +83,9 @@ class PredictionLog:
         ``OSError`` where it is not all written: the answer must not be sent. Nothing of it is in the log then, and the
         next call tries again.
         """
-        lines = [line] if self._privacy is None else self._privacy.apply(line, columns)
+        lines: Sequence[Mapping[str, Any] | msgspec.Struct] = (line,)
+        if self._privacy is not None:
+            lines, columns = self._privacy.apply(line, columns)
         if not lines:
             return
         content = self._written(time, lines)

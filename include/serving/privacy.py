@@ -57,15 +57,18 @@ class Privacy:
             return None
         return cls(wanted.sample, wanted.hash, wanted.leave_out, settings.prediction_log_key)
 
-    def apply(self, line: Fields, columns: Columns | None = None) -> Sequence[Fields]:
-        """The line of an answer, or one for each of its rows, with a hidden column's hash in ``hashed`` or without it;
-        nothing of a request that is not in the sample. ``columns``: those that the line names."""
+    def apply(self, line: Fields, columns: Columns | None) -> tuple[Sequence[Fields], Columns | None]:
+        """What is logged of an answer, and the columns that it names.
+
+        That is its line, or one for each of its rows, with a hidden column's hash in ``hashed`` or without it; nothing
+        of a request that is not in the sample.
+        """
         if self._sample < 1.0 and not self.sampled(_request(line)):
-            return ()
+            return (), None
         if not self._hidden:
-            return (line,)
+            return (line,), columns
         rows = by_row(msgspec.json.decode(_encode(line)), columns.known if columns else {})
-        return [self._veiled(row) for row in rows]
+        return [self._veiled(row) for row in rows], None
 
     def sampled(self, request_id: str) -> bool:
         """Whether a request is logged: all its rows, and a shadow's for it, or none."""

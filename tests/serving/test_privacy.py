@@ -101,6 +101,22 @@ def test_columns_are_hashed_or_left_out_wherever_they_stand(use_case: UseCase, f
 
 
 @pytest.mark.usefixtures("secret")
+def test_rows_of_an_answer_are_treated_one_by_one(use_case: UseCase) -> None:
+    columns = Columns.of(("wind", "name", "seat"))
+    several = {
+        **msgspec.structs.asdict(line()),
+        "columns": columns.name,
+        "features": [[1.5, "Ann", "3C"], [2.5, None, "4D"]],
+        "prediction": [0.1, 0.2],
+    }
+    first, second = logged(configured(use_case, hash=["name"], leave_out=["seat"]), [several], columns=columns)
+    assert [first["features"], second["features"]] == [{"wind": 1.5}, {"wind": 2.5}]
+    assert (len(first["hashed"]["name"]), second["hashed"]["name"]) == (64, None)
+    (path,) = get_settings().predictions.rglob("*.jsonl")
+    assert not any(told in path.read_text() for told in ("Ann", "3C", "seat"))
+
+
+@pytest.mark.usefixtures("secret")
 def test_a_shadow_s_lines_are_treated_alike(use_case: UseCase) -> None:
     use_case = configured(use_case, hash=["name"])
 
