@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("data_docs.css")
 # The library's pages take their looks, scripts and icons from content delivery networks, and a logo from its maker's
-# storage. The scripts only fold and filter.
+# storage. The scripts only fold and filter; without them there is nothing for a click to call.
 REMOTE = re.compile(
     r'<link[^>]+href="https?://[^>]*>|(?s:<script\b.*?</script>)|<(?:img|source)[^>]+src(?:set)?="https?://[^>]*>'
     r"|background: url\('https?://[^)]*\)[^;]*;"
     r'|<link rel="shortcut icon"[^>]*>'
+    r'|(?<=\s)on[a-z]+="[^"]*"'
 )
 
 

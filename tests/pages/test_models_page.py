@@ -152,6 +152,7 @@ def test_the_data_docs_are_the_library_s_and_need_no_network(client: TestClient,
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     loaded = re.findall(r'<(?:script|link|img|source)[^>]+(?:src|srcset|href)="https?://', answer.text)
     assert loaded == []
+    assert re.findall(r'<script|<[^>]+\son[a-z]+="', answer.text) == []  # nothing that the browser has to refuse
 
 
 def test_a_refused_delivery_is_shown_with_its_cause(
