@@ -18,14 +18,10 @@ judged, one that fails ends it, and after the last the version is champion.
 
 
 def params(use_case: Folder) -> dict[str, Param]:
-    from include.deployment import ledger
-    from include.deployment.eligible import judged
+    from include.deployment.eligible import to_try
     from include.deployment.modes import modes, weight
-    from include.history import log as history
 
-    name = use_case.config.name
-    head = ledger.head(name)
-    known = judged(history.read(name), head.champion if head else None)
+    known = to_try(use_case.config.name)
     promotion = use_case.config.promotion
     ways = modes(promotion)
     return {

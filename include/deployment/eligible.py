@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from include.deployment import ledger
 from include.deployment.generation import Generation
-from include.history.log import Decision
+from include.history import recent
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,15 @@ def eligible(generations: Sequence[Generation]) -> tuple[Eligible, ...]:
     return tuple(sorted(found, key=lambda each: -each.since.number))
 
 
-def judged(decisions: Sequence[Decision], champion: int | None) -> dict[int, str]:
-    """The versions that the gate has judged, except the champion, the latest first: what it has said in words."""
+def to_try(use_case: str) -> dict[int, str]:
+    """The versions of the newest decisions that the gate has judged, except the champion, with what it said in words.
+
+    The latest come first. ``HistoryError`` where a line of the log is no decision.
+    """
+    head = ledger.head(use_case)
+    champion = head.champion if head else None
     approved: dict[int, bool] = {}
-    for each in decisions:
+    for each in recent.newest_first(use_case):
         if each.kind == "gate" and each.version is not None and each.version != champion:
             approved[each.version] = approved.get(each.version, False) or each.outcome == "approved"
     said = {True: "approved by the gate", False: "refused by the gate, only as a shadow"}

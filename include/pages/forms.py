@@ -15,9 +15,8 @@ import msgspec
 
 from include.contract.loading import Folder
 from include.deployment import ledger
-from include.deployment.eligible import eligible, judged
+from include.deployment.eligible import eligible, to_try
 from include.deployment.modes import END, modes, weight
-from include.pages import decided
 
 WINDOW = re.compile(r"[0-9]+[hdw]")
 TRUE = "yes"
@@ -74,10 +73,7 @@ def judge(_: Folder, form: Form) -> dict[str, Any]:
 
 
 def rollout_fields(use_case: Folder) -> tuple[Field, ...]:
-    name = use_case.config.name
-    head = ledger.head(name)
-    known = judged([*decided.newest_first(name)][::-1], head.champion if head else None)
-    promotion = use_case.config.promotion
+    known, promotion = to_try(use_case.config.name), use_case.config.promotion
     ways = (*modes(promotion).items(),)
     return (
         Field("mode", "Mode", "How the version is tried, or that the rollout is to end.", "choice", ways[0][0], ways),

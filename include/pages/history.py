@@ -11,10 +11,10 @@ from itertools import islice
 from include.contract.loading import Folder
 from include.gate.check import Check
 from include.history import log as decisions
+from include.history import recent
 from include.history.chained_file import HistoryError
 from include.history.log import Entry
 from include.history.production import Period, asked_for, checks, in_production, periods
-from include.pages import decided
 from include.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -111,13 +111,13 @@ def _entries(use_case: str, until: int | None, *, everything: bool) -> tuple[lis
     Last, what keeps them from being read.
     """
     try:
-        recent = decisions.read(use_case) if everything else [*decided.newest_first(use_case)][::-1]
-        backwards = decided.newest_first(use_case, None) if until is not None else reversed(recent)
+        seen = decisions.read(use_case) if everything else [*recent.newest_first(use_case)][::-1]
+        backwards = recent.newest_first(use_case, None) if until is not None else reversed(seen)
         listed = [*islice((each for each in backwards if until is None or each.sequence <= until), SHOWN + 1)]
     except HistoryError as error:
         log.exception("%s: the log of decisions cannot be read", use_case)
         return [], [], (str(error),)
-    return recent, listed, ()
+    return seen, listed, ()
 
 
 def _answer(found: Sequence[Period], on: str, zone: tzinfo, now: datetime) -> tuple[tuple[PeriodRow, ...] | None, str]:

@@ -10,9 +10,10 @@ from include.alerts import Alert
 from include.contract.loading import Folder
 from include.deployment import ledger
 from include.deployment.generation import Generation
+from include.history import recent
 from include.history.chained_file import HistoryError
 from include.history.log import Entry
-from include.pages import decided, light, observed, sparkline
+from include.pages import light, observed, sparkline
 from include.pages.light import Light
 from include.pages.observed import Point, Seen
 from include.pages.sparkline import Sparkline
@@ -52,7 +53,7 @@ def card(use_case: Folder) -> Card:
     waiting: list[Alert] = []
     problem = ""
     try:
-        champion, head = decided.champion(config.name), ledger.head(config.name)
+        champion, head = recent.champion(config.name), ledger.head(config.name)
         waiting = alerts.open_alerts(config.name)
         last = observed.newest(config.name)
     except (HistoryError, ValueError) as error:

@@ -11,10 +11,10 @@ from include.contract.loading import Folder
 from include.deployment import ledger
 from include.files import read_json
 from include.gate.check import DECISIVE, Check
+from include.history import recent
 from include.history.chained_file import HistoryError
 from include.history.log import Entry
 from include.history.production import checks
-from include.pages import decided
 from include.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -61,13 +61,13 @@ class Detail:
     pictured: frozenset[str] = field(default_factory=frozenset)
 
 
-def listing(use_case: Folder, window: int = decided.WINDOW) -> Listing:
+def listing(use_case: Folder, window: int = recent.WINDOW) -> Listing:
     """Read from the newest decisions: what it costs does not grow with the history."""
     name = use_case.config.name
     found: dict[int, list[Entry]] = {}
     read = 0
     try:
-        for entry in decided.newest_first(name, window):
+        for entry in recent.newest_first(name, window):
             read += 1
             if entry.version is not None and entry.kind != "retraining":
                 found.setdefault(entry.version, []).append(entry)
@@ -84,7 +84,7 @@ def detail(use_case: Folder, version: int) -> Detail | None:
     ``HistoryError`` where the log cannot be read.
     """
     name = use_case.config.name
-    about = [each for each in decided.newest_first(name, None) if each.version == version and each.kind != "retraining"]
+    about = [each for each in recent.newest_first(name, None) if each.version == version and each.kind != "retraining"]
     if not about and not get_settings().card(name, version).is_file():
         return None
     folder = get_settings().evidence / name
@@ -120,7 +120,7 @@ def _roles(use_case: str) -> dict[int, str]:
     """What a version is in production now. The log tells it where there is no ledger yet."""
     head = ledger.head(use_case)
     if head is None:
-        last = decided.champion(use_case)
+        last = recent.champion(use_case)
         return {last.version: "champion"} if last and last.version is not None else {}
     named = ((head.previous, "previous champion"), (head.challenger, head.mode), (head.champion, "champion"))
     return {version: role for version, role in named if version is not None}
@@ -134,7 +134,7 @@ def by_origin(use_case: Folder, origin: str) -> Row | None:
     """The version that a run judged, among the newest decisions; None where it judged none."""
     name = use_case.config.name
     try:
-        judged = (each for each in decided.newest_first(name) if (each.kind, each.origin) == ("gate", origin))
+        judged = (each for each in recent.newest_first(name) if (each.kind, each.origin) == ("gate", origin))
         entry = next(judged, None)
         roles = _roles(name)
     except (HistoryError, ValueError):

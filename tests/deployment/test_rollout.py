@@ -10,7 +10,7 @@ import pytest
 from include import alerts
 from include.contract.loading import Folder
 from include.deployment import ledger, published, rollout, switch
-from include.deployment.eligible import judged
+from include.deployment.eligible import to_try
 from include.deployment.generation import Generation
 from include.deployment.replica import Served
 from include.deployment.switch import SwitchError
@@ -143,7 +143,7 @@ def test_what_the_gate_has_refused_may_only_be_shadowed(
         canary(use_case, fourth)
     rollout.start(use_case, fourth, "shadow", 0, origin="look")
     assert state()[1:] == (fourth, "shadow", 0.0)
-    assert judged(history.read(NAME), three[1]) == {
+    assert to_try(NAME) == {
         fourth: f"version {fourth}: refused by the gate, only as a shadow",
         three[2]: f"version {three[2]}: approved by the gate",
     }

@@ -244,7 +244,7 @@ def test_the_page_does_not_import_large_libraries(stations: Folder) -> None:
 
 def test_a_long_log_is_read_from_its_end(decided: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The periods of the newest decisions, and all of them where a day is asked for."""
-    monkeypatch.setattr("include.pages.decided.newest_first.__defaults__", (2,))
+    monkeypatch.setattr("include.history.recent.newest_first.__defaults__", (2,))
     page = decided.get(PAGE).text
     assert "Of the newest decisions" in page
     assert re.findall(r'<tr id="entry-(\d+)">', page) == ["6", "5"]

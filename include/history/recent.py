@@ -8,7 +8,7 @@ from itertools import islice
 from include.history import log
 from include.history.log import CHAMPIONS, Entry
 
-WINDOW = 400  # decisions that a page looks back on
+WINDOW = 400  # decisions that pages and forms look back on
 
 
 def newest_first(use_case: str, count: int | None = WINDOW) -> Iterator[Entry]:
