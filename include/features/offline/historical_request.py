@@ -21,7 +21,7 @@ from feast.feature_view import FeatureView
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.utils import _parse_feature_ref
 
-from include.features.offline import entity_query, entity_rows, parquet_source
+from include.features.offline import entity_rows, parquet_source
 from include.features.offline.columns import join_keys, source_column
 from include.features.offline.entity_rows import EntityRows
 from include.features.offline.point_in_time import AsOf, values_as_of
@@ -57,6 +57,8 @@ def read_entity_rows(
         raise TypeError(f"entity_df must be a pandas frame, the path of a .parquet file or SQL, not {given}")
     if entity_df.endswith(".parquet"):
         return entity_rows.from_parquet(parquet_source.local_path(entity_df, repo_path))
+    from include.features.offline import entity_query  # brings DuckDB, which only SQL needs: a replica has none
+
     found = entity_query.run(entity_df, views, repo_path, threads=limits.sql_threads, memory_mib=limits.memory_mib)
     return entity_rows.from_arrow(found)
 
