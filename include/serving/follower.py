@@ -59,7 +59,6 @@ class _Retry:
 @dataclass(frozen=True)
 class RegistryState:
     reachable: bool | None = None
-    checked_at: datetime | None = None
     problem: str | None = None
 
 
@@ -93,10 +92,6 @@ class Follower:
         self._stop.set()
         self._thread.join(timeout=10)
 
-    @property
-    def ready(self) -> bool:
-        return all(followed.ready for followed in self.states.values())
-
     def poll(self) -> None:
         """Ask the registry once for every use case and load what is new."""
         with self._polling:
@@ -109,14 +104,14 @@ class Follower:
             except RegistryUnavailable as error:
                 if self.registry.reachable is not False:
                     log.warning("the registry does not answer; serving what is loaded: %s", error)
-                self.registry = RegistryState(False, datetime.now(UTC), str(error))
+                self.registry = RegistryState(False, str(error))
                 return
             except Exception as error:
                 log.exception("%s: what is in production cannot be read", name)
                 problem = f"what is in production cannot be read: {type(error).__name__}: {error}"
                 self.states[name] = replace(followed, problem=problem)
                 continue
-            self.registry = RegistryState(True, datetime.now(UTC))
+            self.registry = RegistryState(True)
             try:
                 self._follow(name, wanted)
             except Exception as error:

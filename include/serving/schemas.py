@@ -171,16 +171,12 @@ class UseCaseStatus(BaseModel):
     problems: list[str]
 
 
-class RegistryStatus(BaseModel):
-    reachable: bool | None = Field(description="null before the first answer.")
-    checked_at: datetime | None
-    problem: str | None
-
-
 class Ready(BaseModel):
+    """What anyone may know. Why a use case is waited for is told by its own status."""
+
     ready: bool
-    registry: RegistryStatus
-    use_cases: dict[str, UseCaseStatus]
+    waiting_for: list[str] = Field(description="The use cases whose model is not served yet.")
+    registry_reachable: bool | None = Field(description="null before the first answer.")
 
 
 class Entities(BaseModel):

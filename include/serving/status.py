@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.serving.follower import Followed, Follower
-from include.serving.schemas import FeatureDescription, ModelName, Ready, RegistryStatus, UseCaseStatus
+from include.serving.schemas import FeatureDescription, ModelName, Ready, UseCaseStatus
 
 
 def use_case_status(followed: Followed, follower: Follower) -> UseCaseStatus:
@@ -40,9 +40,5 @@ def use_case_status(followed: Followed, follower: Follower) -> UseCaseStatus:
 
 
 def ready(follower: Follower) -> Ready:
-    registry = follower.registry
-    return Ready(
-        ready=follower.ready,
-        registry=RegistryStatus(reachable=registry.reachable, checked_at=registry.checked_at, problem=registry.problem),
-        use_cases={name: use_case_status(followed, follower) for name, followed in follower.states.items()},
-    )
+    waiting_for = [name for name, followed in follower.states.items() if not followed.ready]
+    return Ready(ready=not waiting_for, waiting_for=waiting_for, registry_reachable=follower.registry.reachable)

@@ -40,10 +40,12 @@ def test_ready_when_every_version_with_the_alias_is_loaded(serve: Serve, use_cas
         assert client.get("/health/live").json() == {"status": "alive"}
         answer = client.get("/health/ready")
         assert answer.status_code == 200
-        assert answer.json()["use_cases"][use_case]["model"] is None
+        assert answer.json() == {"ready": True, "waiting_for": [], "registry_reachable": True}
+        assert client.get(f"/v1/{use_case}").json()["model"] is None
         promote(use_case, register_constant(use_case, 1.0))
         client.follower.poll()
-        assert client.get("/health/ready").json()["use_cases"][use_case]["model"]["version"] == 1
+        assert client.get("/health/ready").json() == answer.json()
+        assert client.get(f"/v1/{use_case}").json()["model"]["version"] == 1
 
 
 def test_not_ready_before_the_registry_answered(serve: Serve, use_case: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +53,8 @@ def test_not_ready_before_the_registry_answered(serve: Serve, use_case: str, mon
     with serve() as client:
         answer = client.get("/health/ready")
         assert answer.status_code == 503
-        assert answer.json()["registry"]["reachable"] is False
+        assert answer.json() == {"ready": False, "waiting_for": [use_case], "registry_reachable": False}
+        assert "127.0.0.1:9" in client.get(f"/v1/{use_case}").json()["problems"][0]
         refused = client.post(f"/v1/{use_case}/predict", json={"rows": [ROW]})
         assert refused.status_code == 503
         assert "127.0.0.1:9" in refused.json()["detail"]
