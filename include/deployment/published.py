@@ -11,6 +11,7 @@ import json
 from include.deployment.generation import Generation
 from include.registry import models
 from include.registry.client import ModelNotFound, client, registry
+from include.registry.models import ModelVersion
 
 TAG = "deployment"
 ANCHOR = "decisions"
@@ -51,6 +52,18 @@ def read(use_case: str) -> Generation | None:
     """The generation in force; None where nothing was ever published."""
     content = _tags(use_case).get(TAG)
     return Generation.from_dict(json.loads(content)) if content else None
+
+
+def champion(use_case: str) -> ModelVersion | None:
+    """The champion as the replicas serve it; None while there is none.
+
+    Where nothing was ever published it is the version that has the alias. Later, an alias that was moved in MLflow
+    itself counts from the next change on, which adopts it.
+    """
+    in_force = read(use_case)
+    if in_force is None:
+        return models.by_alias(use_case, models.CHAMPION)
+    return None if in_force.champion is None else models.get(use_case, in_force.champion)
 
 
 def _tags(use_case: str) -> dict[str, str]:

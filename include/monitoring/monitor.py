@@ -12,7 +12,7 @@ import polars as pl
 from include.contract.loading import Folder
 from include.contract.partitions import Partition
 from include.contract.use_case import UseCase
-from include.deployment import arms
+from include.deployment import arms, published
 from include.features import compute
 from include.features.compute import INSTANT, LABEL
 from include.features.store import EVENT_TIMESTAMP
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 def observe(use_case: Folder, partitions: list[Partition], origin: str) -> Observation | None:
     """Measure, decide, keep and draw; None while there is no champion. Running it again gives the same."""
     config = use_case.config
-    champion = models.by_alias(config.name, models.CHAMPION)
+    champion = published.champion(config.name)
     if champion is None:
         return None
     last = partitions[-1]

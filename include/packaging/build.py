@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.deployment import published
 from include.files import replacing
 from include.packaging import runtime
 from include.packaging.contents import PackagingError, contents_of
@@ -85,7 +86,7 @@ def write(built: Package, folder: Path) -> Path:
 
 def _chosen(use_case: str, version: int | None) -> ModelVersion:
     try:
-        found = models.by_alias(use_case, models.CHAMPION) if version is None else models.get(use_case, version)
+        found = published.champion(use_case) if version is None else models.get(use_case, version)
     except models.ModelNotFound as error:
         raise PackagingError(f"{use_case} version {version}: there is no such version: {error}") from error
     if found is None:

@@ -16,6 +16,7 @@ import polars as pl
 
 from include.contract.loading import Folder
 from include.contract.partitions import Partition
+from include.deployment import published
 from include.features import compute, store
 from include.features.store import EVENT_TIMESTAMP
 from include.registry import models
@@ -66,7 +67,7 @@ def score(use_case: Folder, partitions: list[Partition], *, again: bool = False)
     very days, and a monitor that saw its predictions would think too well of it. ``again`` replaces them.
     """
     name = use_case.config.name
-    champion = models.by_alias(name, models.CHAMPION)
+    champion = published.champion(name)
     if champion is None:
         return None
     if not again:

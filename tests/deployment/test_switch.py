@@ -35,6 +35,11 @@ def champion() -> int | None:
     return found.version if found else None
 
 
+def in_production() -> int | None:
+    found = published.champion(NAME)
+    return found.version if found else None
+
+
 def previous() -> int | None:
     found = models.by_alias(NAME, models.PREVIOUS_CHAMPION)
     return found.version if found else None
@@ -208,13 +213,23 @@ def test_a_version_that_is_not_there_changes_nothing(use_case: Folder, two: tupl
 def test_an_alias_that_was_moved_by_hand_is_adopted(use_case: Folder, two: tuple[int, int], register: Register) -> None:
     first, second = two
     models.set_alias(NAME, models.CHAMPION, first)
+    assert in_production() == second
     third = register()
     switch.promote(use_case, promotion(third), first)
+    assert in_production() == third
     by_hand = ledger.get(NAME, 3)
     assert by_hand is not None
     assert (by_hand.kind, by_hand.champion, by_hand.previous) == ("by hand", first, second)
     assert outcomes()[2:] == [("promoted", first, second), ("promoted", third, first)]
     assert history.read(NAME)[2].actor == "outside of the pipeline"
+
+
+def test_before_the_first_change_the_alias_tells_the_champion(use_case: Folder, register: Register) -> None:
+    assert in_production() is None
+    first = register("temp")
+    assert in_production() is None
+    models.set_alias(NAME, models.CHAMPION, first)
+    assert in_production() == first
 
 
 def test_no_alias_moves_to_a_version_whose_features_are_not_there(use_case: Folder, register: Register) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from include.contract.loading import Folder, load_use_case
+from include.deployment import ledger, published
 from include.features.compute import view_file
 from include.registry import models
 from include.serving import batch, batch_log
@@ -65,6 +66,14 @@ def test_every_row_has_its_id_and_the_models_own_prediction(scored: Folder) -> N
             np.testing.assert_allclose(frame["prediction"].to_numpy(), values, rtol=0, atol=1e-9)
     assert frames[0]["trip_id"].to_list() == [1, 2, 3, 4]
     assert frames[0]["event_timestamp"][0] == NOON.astimezone(UTC)
+
+
+def test_it_scores_with_what_the_replicas_serve(scored: Folder) -> None:
+    first, second = models.by_alias(NAME, models.CHAMPION), register_classifier(NAME)
+    assert first is not None
+    published.publish(ledger.append(NAME, None, champion=first.version, previous=None, kind="promotion"))
+    models.set_alias(NAME, models.CHAMPION, second.version)
+    assert {version for frame in logged(scored) for version in frame["model_version"]} == {first.version}
 
 
 @pytest.mark.parametrize("rows", [1, 3, 5])
