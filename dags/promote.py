@@ -24,7 +24,8 @@ def params() -> dict[str, Param]:
     return {
         "version": Param(
             None, type=["null", "integer"], title="Model version", description="Empty: the version of the event."
-        )
+        ),
+        "reason": Param("", type="string", title="Reason", description="Is kept in the log of decisions."),
     }
 
 
@@ -57,17 +58,19 @@ def _judge(use_case: Folder, candidate: Asset) -> tuple[Any, Any]:
         return {"version": version, "trial": staging.stage(use_case, version).to_dict()}
 
     @task
-    def judge(staged: dict[str, Any], run_id: str) -> dict[str, Any]:
+    def judge(staged: dict[str, Any], params: dict[str, Any], run_id: str) -> dict[str, Any]:
         from include.gate.staging import Trial
         from include.promotion import approval, judgement
 
         trial = Trial.from_dict(staged["trial"])
-        judged = judgement.examine(use_case, staged["version"], trial, origin=run_id, actor=run.actor())
+        version, note = staged["version"], params["reason"]
+        judged = judgement.examine(use_case, version, trial, origin=run_id, actor=run.actor(), note=note)
         return {
             "version": judged.candidate,
             "champion": judged.champion,
             "approved": judged.verdict.approved,
             "reasons": list(judged.verdict.reasons),
+            "note": note,
             "evidence": judged.evidence,
             "question": approval.question(use_case, judged, PAGES),
         }
@@ -167,7 +170,7 @@ def _switch(use_case: Folder, judged: Any, answer: Any, rollout: Any) -> Any:
             origin=run_id,
             reasons=(*judged["reasons"], *shown["reasons"]),
             actor=answer["by"] if answer else run.actor(),
-            note=answer["note"] if answer else "",
+            note=answer["note"] if answer else judged["note"],
             evidence=tuple(filter(None, (judged["evidence"], shown["evidence"]))),
         )
         done = switch.promote(use_case, asked, judged["champion"])

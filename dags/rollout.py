@@ -67,7 +67,8 @@ def build(use_case: Folder) -> None:
             if params["version"] is None:
                 raise ValueError(f"version: give the one to be tried as {mode}")
             if mode == STEPS:
-                run.trigger(f"{use_case.config.name}.promote", f"rollout__{run_id}", {"version": params["version"]})
+                conf = {"version": params["version"], "reason": reason}
+                run.trigger(f"{use_case.config.name}.promote", f"rollout__{run_id}", conf)
             weight = params["weight"] if mode == "canary" else 0.0
             done = rollout.start(use_case, params["version"], mode, weight, origin=run_id, actor=actor, reason=reason)
             return done.to_dict()

@@ -65,11 +65,11 @@ def train(use_case: Folder, form: Form) -> dict[str, Any]:
 
 
 def judge_fields(_: Folder) -> tuple[Field, ...]:
-    return (Field("version", "Model version", "A version that was registered.", "number"),)
+    return Field("version", "Model version", "A version that was registered.", "number"), REASON
 
 
 def judge(_: Folder, form: Form) -> dict[str, Any]:
-    return {"version": _version(form)}
+    return {"version": _version(form), "reason": _reason(form)}
 
 
 def rollout_fields(use_case: Folder) -> tuple[Field, ...]:

@@ -30,8 +30,13 @@ class Judgement:
     evidence: str
 
 
-def examine(use_case: Folder, version: int, trial: Trial | None, *, origin: str, actor: str = "") -> Judgement:
-    """Judge a version against the limits and the champion, and keep the evidence and the verdict with its numbers."""
+def examine(
+    use_case: Folder, version: int, trial: Trial | None, *, origin: str, actor: str = "", note: str = ""
+) -> Judgement:
+    """Judge a version against the limits and the champion, and keep the evidence and the verdict with its numbers.
+
+    ``note`` is what the person wrote who asked for it.
+    """
     config = use_case.config
     candidate = models.get(config.name, version)
     champion = models.by_alias(config.name, models.CHAMPION)
@@ -51,6 +56,7 @@ def examine(use_case: Folder, version: int, trial: Trial | None, *, origin: str,
             previous=champion.version if champion else None,
             reasons=verdict.reasons,
             actor=actor,
+            note=note,
             evidence=(collected.id,),
             details=verdict.to_dict(),
         )

@@ -73,7 +73,7 @@ def test_a_form_that_is_sent_twice_starts_one_run(editor: TestClient, server: Se
 @pytest.mark.parametrize(
     ("action", "form", "conf"),
     [
-        ("judge", {"version": "3"}, {"version": 3}),
+        ("judge", {"version": "3"}, {"version": 3, "reason": "by hand"}),
         ("rollback", {"version": "", "reason": ""}, {"version": None, "reason": "by hand"}),
         ("rollback", {"version": "2", "reason": "slow"}, {"version": 2, "reason": "slow"}),
         (
