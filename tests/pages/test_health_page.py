@@ -6,10 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
 import pytest
 import yaml
 from fastapi.testclient import TestClient
@@ -23,7 +21,6 @@ from include.monitoring.observation import Observation, record_file
 from include.pages import observed, use_case
 from include.pages.app import create_app
 from include.pages.site import DASH
-from include.serving import batch_log
 from include.settings import REPOSITORY
 from tests.pages.observations import change, feature, findings, keep, outliers, record
 
@@ -233,45 +230,6 @@ def test_before_the_first_model_the_pages_say_what_to_do(client: TestClient) -> 
         assert f"{NAME}.ingest" in client.get(address).text
     assert "No rollout" not in client.get(f"{CASE}/rollout").text
     assert "Give the id of a request" in client.get(f"{CASE}/predictions").text
-
-
-@pytest.fixture
-def predicted(client: TestClient) -> TestClient:
-    frame = pl.DataFrame(
-        {
-            "request_id": ["r-1", "r-2"], "station": ["EWR", HOSTILE],
-            "event_timestamp": [datetime(2013, 3, 4, 5, tzinfo=UTC)] * 2, "prediction": [41.5, 20.0],
-            "model_version": [2, 2], "run_id": ["run-2"] * 2, "temp": [39.0, None], "sky": [HOSTILE, "clear"],
-        },
-        schema_overrides={"event_timestamp": batch_log.INSTANT},
-    )  # fmt: skip
-    batch_log.write(NAME, "2013-03-04", frame)
-    return client
-
-
-def test_a_prediction_is_found_by_its_entity_and_leads_back(predicted: TestClient) -> None:
-    query = {"key.station": "EWR", "first": "2013-03-01", "last": "2013-03-10"}
-    page = predicted.get(f"{CASE}/predictions", params=query).text
-    assert "41.5" in page
-    assert f'data-load="{CASE}/versions/2/lineage"' in page
-    assert "<code>temp</code>" in page
-    assert HOSTILE not in page
-    assert "Nothing was predicted" in predicted.get(f"{CASE}/predictions", params={**query, "key.station": "JFK"}).text
-
-
-@pytest.mark.parametrize(
-    ("query", "told"),
-    [
-        ({"first": "2013-03-10", "last": "2013-03-01"}, "the first day comes after the last"),
-        ({"first": "1970-01-01", "last": "2013-03-01"}, "is too long"),
-        ({"first": HOSTILE}, "&lt;script&gt;"),
-    ],
-)
-def test_a_bad_question_is_answered_in_words(predicted: TestClient, query: dict[str, str], told: str) -> None:
-    answer = predicted.get(f"{CASE}/predictions", params={"key.station": "EWR", **query})
-    assert answer.status_code == 400
-    assert told in answer.text
-    assert "<script>" not in answer.text
 
 
 def test_the_pages_need_no_network_and_no_script_but_their_own(watched: TestClient) -> None:
