@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import threading
-import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,56 +19,17 @@ from include.files import remove_older
 from include.serving import compaction
 from include.serving import segments as files
 from include.serving.compaction import compact
-from include.serving.prediction_log import PredictionLog, online_lines, read_online, scan_online
-from include.settings import REPOSITORY, get_settings
-from tests.conftest import USE_CASES
+from include.serving.prediction_log import PredictionLog, read_online, scan_online
+from include.settings import get_settings
+from tests.serving.compacted import FILE, NOON, TODAY, line, of, read, tear, write
 from tests.serving.segments import answer
 
-FILE = USE_CASES / "station_temperature" / "use_case.yaml"
 DAY = timedelta(days=1)
-NOON = datetime(2013, 5, 1, 12, tzinfo=UTC)
-TODAY = date(2013, 5, 3)
 
 
 @pytest.fixture
 def use_case(home: Path) -> UseCase:
     return read_config(FILE)
-
-
-def line(number: int, **more: Any) -> dict[str, Any]:
-    return {
-        "request_id": f"r{number}",
-        "model_version": 3,
-        "run_id": "run",
-        "entity": {"station": number},
-        "as_of": NOON,
-        "event_timestamp": NOON,
-        "feature_timestamps": {"weather": None},
-        "features": {"wind": number / 3, "name": "Zürich"},
-        "prediction": number / 10,
-        **more,
-    }
-
-
-def write(use_case: UseCase, count: int = 20, moment: datetime = NOON, start: int = 0, size: int = 2000) -> None:
-    """Segments of a few lines, none of which is open."""
-    log = PredictionLog(get_settings().predictions, use_case.name, segment_bytes=size)
-    for number in range(start, start + count):
-        log.append(moment, line(number))
-    log.close()
-
-
-def read(use_case: UseCase) -> list[dict[str, Any]]:
-    return list(online_lines(use_case.name, date(2013, 4, 29), date(2013, 5, 5), source=None))
-
-
-def of(use_case: UseCase, suffix: str) -> list[Path]:
-    return sorted(files.folder(use_case.name).rglob(f"*{suffix}"))
-
-
-def tear(path: Path, content: bytes) -> None:
-    with path.open("ab") as stream:
-        stream.write(content)
 
 
 def test_lines_are_the_same_before_and_after(use_case: UseCase) -> None:
@@ -175,109 +129,6 @@ def test_a_segment_without_a_line_leaves_nothing(use_case: UseCase) -> None:
     files.Segment(folder).close()
     assert compact(use_case, TODAY).lines == 0
     assert list(folder.iterdir()) == []
-
-
-STEPS = {
-    "before a row is written": (compaction, "_table"),
-    "before the Parquet file is in place": (compaction, "_sync"),
-    "before its name is on the disk": (files, "sync_folder"),
-    "before the segment is removed": (Path, "unlink"),
-}
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_it_goes_on_where_it_was_broken_off(use_case: UseCase, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    write(use_case)
-    before = read(use_case)
-
-    def broken(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(*STEPS[step], broken)
-        with pytest.raises(KeyboardInterrupt):
-            compact(use_case, TODAY)
-        assert read(use_case) == before
-    compact(use_case, TODAY)
-    assert read(use_case) == before
-    assert of(use_case, ".jsonl") == []
-
-
-COMPACTOR = """
-import sys
-from datetime import date
-from pathlib import Path
-from include.contract.loading import read_config
-from include.serving.compaction import compact
-use_case = read_config(Path(sys.argv[1]))
-print("ready", flush=True)
-sys.stdin.readline()
-compact(use_case, date(2013, 5, 3))
-"""
-
-
-def test_killed_at_any_moment_it_loses_nothing_and_does_nothing_twice(use_case: UseCase) -> None:
-    write(use_case, 2000, size=5000)
-    before = read(use_case)
-    chance = random.Random(1)
-    for compacted in (0, 1, 5, 20):
-        process = subprocess.Popen(
-            [sys.executable, "-c", COMPACTOR, str(FILE)],
-            cwd=REPOSITORY,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdin is not None and process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.stdin.write("go\n")
-        process.stdin.flush()
-        end = time.monotonic() + 30
-        while len(of(use_case, ".parquet")) < compacted and time.monotonic() < end:
-            time.sleep(0.001)
-        time.sleep(chance.uniform(0, 0.03))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        assert read(use_case) == before
-    assert of(use_case, ".parquet") and of(use_case, ".jsonl")
-    compact(use_case, TODAY)
-    assert read(use_case) == before
-    assert list(files.folder(use_case.name).glob("*/.*")) == []
-
-
-def test_readers_beside_it_see_every_line_once(use_case: UseCase) -> None:
-    """Servers write, segments are compacted, and each reading has all that was acknowledged before it began."""
-    acknowledged = [0]
-    done = threading.Event()
-
-    def serve() -> None:
-        log = PredictionLog(get_settings().predictions, use_case.name, segment_bytes=3000, sync=0.01)
-        while not done.is_set():
-            log.append(NOON, line(acknowledged[0]))
-            acknowledged[0] += 1
-            time.sleep(0.0005)
-        log.close()
-
-    def compact_always() -> None:
-        while not done.is_set():
-            compact(use_case, TODAY)
-
-    threads = [threading.Thread(target=serve), threading.Thread(target=compact_always)]
-    for thread in threads:
-        thread.start()
-    try:
-        end = time.monotonic() + 4
-        while time.monotonic() < end:
-            least = acknowledged[0]
-            found = [int(each["request_id"][1:]) for each in read(use_case)]
-            assert sorted(found) == list(range(len(found)))
-            assert len(found) >= least
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-    assert len(of(use_case, ".parquet")) > 3
-    assert len(read(use_case)) == acknowledged[0] > 100
 
 
 def keeping(use_case: UseCase, keep: timedelta | None) -> UseCase:
