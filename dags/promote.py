@@ -25,7 +25,7 @@ def params() -> dict[str, Param]:
         "version": Param(
             None, type=["null", "integer"], title="Model version", description="Empty: the version of the event."
         ),
-        "reason": Param("", type="string", title="Reason", description="Is kept in the log of decisions."),
+        "reason": Param(None, type=["null", "string"], title="Reason", description="Is kept in the log of decisions."),
     }
 
 
@@ -63,7 +63,7 @@ def _judge(use_case: Folder, candidate: Asset) -> tuple[Any, Any]:
         from include.promotion import approval, judgement
 
         trial = Trial.from_dict(staged["trial"])
-        version, note = staged["version"], params["reason"]
+        version, note = staged["version"], params["reason"] or ""
         judged = judgement.examine(use_case, version, trial, origin=run_id, actor=run.actor(), note=note)
         return {
             "version": judged.candidate,
@@ -97,7 +97,8 @@ def _ask(use_case: Folder, judged: Any, passed: Any) -> Any:
         options=[APPROVE, REJECT],
         defaults=REJECT,
         response_timeout=config.approval.deadline,
-        params={NOTE: Param("", type="string", title="Note", description="Is kept with the decision.")},
+        # Airflow's forms take an empty text for a missing one: only null may be left empty.
+        params={NOTE: Param(None, type=["null", "string"], title="Note", description="Is kept with the decision.")},
     )
 
     @task.short_circuit

@@ -6,9 +6,12 @@ import sys
 from airflow.dag_processing.dagbag import DagBag
 
 
-def params(dag):
-    known = {name: dag.params.get_param(name) for name in dag.params}
-    return {name: {**param.schema, "description": param.description} for name, param in known.items()}
+def params(asked):
+    known = {name: asked.params.get_param(name) for name in asked.params}
+    return {
+        name: {**param.schema, "description": param.description, "default": param.value}
+        for name, param in known.items()
+    }
 
 
 bag = DagBag(sys.argv[1], bundle_name="test")
@@ -20,6 +23,7 @@ dags = {
         "runs": dag.max_active_runs,
         "catchup": dag.catchup,
         "params": params(dag),
+        "forms": {task.task_id: params(task) for task in dag.tasks if task.operator_name == "HITLOperator"},
         "tasks": {task.task_id: [task.retries, task.execution_timeout is not None, task.pool] for task in dag.tasks},
     }
     for dag_id, dag in bag.dags.items()

@@ -224,8 +224,10 @@ def test_an_approval_by_clicking_brings_the_version_into_production(asking: Tour
         assert "go into production?" in driver.find_element(By.TAG_NAME, "body").text
         picture = wait.until(conditions.presence_of_element_located((By.CSS_SELECTOR, "img[alt='Gain by day']")))
         wait.until(lambda _: driver.execute_script("return arguments[0].naturalWidth", picture) > 0)
+        approve = conditions.element_to_be_clickable((By.XPATH, "//button[normalize-space()='Approve']"))
+        wait.until(approve)  # without a note, too
         note.send_keys("looks good")
-        wait.until(conditions.element_to_be_clickable((By.XPATH, "//button[normalize-space()='Approve']"))).click()
+        wait.until(approve).click()
     asking.airflow.wait(run)
     (approval,), (promotion,) = decided(run, "approval"), decided(run, "promotion")
     assert (approval.outcome, approval.actor, approval.note) == ("approved", USER, "looks good")
